@@ -1,0 +1,223 @@
+//! The facade: what the API and the daemon see of steering.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use portolan_consensus::{Consistency, Member, Space, Txn};
+use prometheus::Registry;
+use serde::Serialize;
+
+use crate::documents::{encode, keys};
+use crate::error::SteeringError;
+use crate::lanes::Lane;
+use crate::meter::Meter;
+use crate::names::{BindingName, ZoneName};
+use crate::options::SteeringOptions;
+use crate::plan::{ActionKind, Plan};
+use crate::provider::{Providers, RecordData, RecordKey};
+use crate::status::ZoneStatus;
+use crate::store::{Store, revision_of};
+use crate::zones::zone_name;
+
+/// DNS steering on this member. All of its knowledge is in the store; what is here can be lost.
+pub struct Steering {
+    pub(crate) member: Member,
+    pub(crate) store: Store,
+    pub(crate) providers: Arc<dyn Providers>,
+    pub(crate) options: SteeringOptions,
+    pub(crate) meter: Arc<Meter>,
+    lanes: Mutex<HashMap<BindingName, Arc<Lane>>>,
+    /// As long as this member leads: how it stands with each zone.
+    live: Mutex<BTreeMap<ZoneName, ZoneStatus>>,
+}
+
+/// One zone's plan, as `GET /api/v1/dns/plan` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanView {
+    /// The zone.
+    pub zone: ZoneName,
+    /// The binding that serves it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<BindingName>,
+    /// Why there is no plan for this zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What would be done, in order; then what would be left as it is.
+    pub actions: Vec<ActionView>,
+    /// What would not be done.
+    pub refused: Vec<RefusalView>,
+    /// How many record sets stand in the zone that are neither wanted nor ours.
+    pub unmanaged: usize,
+}
+
+/// One action of a [`PlanView`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ActionView {
+    /// What kind.
+    pub action: ActionKind,
+    /// To which set.
+    pub key: RecordKey,
+    /// As it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<RecordData>,
+    /// As it shall be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<RecordData>,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// One refusal of a [`PlanView`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusalView {
+    /// Which set.
+    pub key: RecordKey,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+impl Steering {
+    /// Steering on top of a member and its plugins. [`Steering::run`] makes it work; without it,
+    /// everything can be asked and nothing is changed outside.
+    pub fn new(
+        member: Member,
+        providers: Arc<dyn Providers>,
+        options: SteeringOptions,
+        registry: &Registry,
+    ) -> Result<Arc<Self>, prometheus::Error> {
+        Ok(Arc::new(Self {
+            store: Store::new(member.clone()),
+            member,
+            providers,
+            options,
+            meter: Arc::new(Meter::new(registry)?),
+            lanes: Mutex::default(),
+            live: Mutex::default(),
+        }))
+    }
+
+    /// What would be done now, in one zone or in all: looks, decides, changes nothing. Any member
+    /// can do it.
+    pub async fn plan(&self, zone: Option<&str>) -> Result<Vec<PlanView>, SteeringError> {
+        if let Some(zone) = zone {
+            let zone = zone_name(zone)?;
+            let survey = self.survey(&zone, Consistency::Linearizable).await?;
+            return Ok(vec![survey.plan.into()]);
+        }
+        let (zones, _) = self.store.names(keys::ZONES).await?;
+        let mut plans = Vec::with_capacity(zones.len());
+        for zone in zones {
+            let zone = zone_name(&zone)?;
+            // One zone's trouble does not hide the others' plans.
+            plans.push(match self.survey(&zone, Consistency::Stale).await {
+                Ok(survey) => survey.plan.into(),
+                Err(error) => PlanView::failed(zone, &error),
+            });
+        }
+        Ok(plans)
+    }
+
+    /// How it stands with each zone that has wanted records.
+    pub async fn status(&self) -> Result<Vec<ZoneStatus>, SteeringError> {
+        let mut statuses = BTreeMap::new();
+        for zone in self.store.names(keys::ZONES).await?.0 {
+            let zone = zone_name(&zone)?;
+            statuses.insert(zone.clone(), ZoneStatus::new(zone));
+        }
+        let written = self
+            .store
+            .list::<ZoneStatus>(keys::STATUSES, Consistency::Stale)
+            .await?
+            .into_iter();
+        let written = written.filter_map(|(_, status)| Some(status.ok()?.document));
+        let live = self.live.lock().clone();
+        for status in written.chain(live.into_values()) {
+            if let Some(shown) = statuses.get_mut(&status.zone) {
+                *shown = status;
+            }
+        }
+        Ok(statuses.into_values().collect())
+    }
+
+    /// The lane of a binding, made when it is first needed.
+    pub(crate) fn lane(&self, binding: &BindingName) -> Arc<Lane> {
+        let mut lanes = self.lanes.lock();
+        let lane = lanes
+            .entry(binding.clone())
+            .or_insert_with(|| Arc::new(Lane::new(&self.options)));
+        Arc::clone(lane)
+    }
+
+    /// Forgets why bindings were paused: whatever it was may have changed.
+    pub(crate) fn forget_pauses(&self) {
+        self.lanes.lock().values().for_each(|lane| lane.resume());
+    }
+
+    /// Shows a status, and writes it down for the other members where more than a time changed.
+    pub(crate) async fn publish(&self, status: &ZoneStatus) {
+        let before = self.live.lock().insert(status.zone.clone(), status.clone());
+        if before.is_some_and(|before| before.timeless() == status.timeless()) {
+            return;
+        }
+        if let Err(error) = self.write_status(status).await {
+            tracing::debug!(zone = %status.zone, %error, "status not written down");
+        }
+    }
+
+    async fn write_status(&self, status: &ZoneStatus) -> Result<(), SteeringError> {
+        let key = keys::status(&status.zone);
+        let standing = self
+            .store
+            .load::<ZoneStatus>(&key, Consistency::Stale)
+            .await?;
+        let txn = Txn::new()
+            .guard(Space::Steering, key.as_str(), revision_of(&standing))
+            .put(Space::Steering, key, encode(status));
+        self.store.commit(txn).await.map(drop)
+    }
+
+    /// Forgets what only a leader knows.
+    pub(crate) fn stop_leading(&self) {
+        self.live.lock().clear();
+        self.lanes.lock().clear();
+        self.meter.stop_leading();
+    }
+}
+
+impl PlanView {
+    fn failed(zone: ZoneName, error: &SteeringError) -> Self {
+        Self {
+            zone,
+            provider: None,
+            error: Some(error.to_string()),
+            actions: Vec::new(),
+            refused: Vec::new(),
+            unmanaged: 0,
+        }
+    }
+}
+
+impl From<Plan> for PlanView {
+    fn from(plan: Plan) -> Self {
+        let actions = plan.actions.into_iter().map(|action| ActionView {
+            action: action.kind,
+            key: action.key,
+            before: action.before.map(|set| set.data),
+            after: action.after.map(|set| set.data),
+            reason: action.reason,
+        });
+        let refused = plan.refused.into_iter().map(|refusal| RefusalView {
+            key: refusal.key,
+            reason: refusal.reason,
+        });
+        Self {
+            zone: plan.zone,
+            provider: Some(plan.binding),
+            error: None,
+            actions: actions.collect(),
+            refused: refused.collect(),
+            unmanaged: plan.unmanaged,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Looking at a zone: what is wanted, what stands there, and the plan that follows.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use portolan_consensus::{Consistency, Revision};
+
+use crate::calls::Calls;
+use crate::clock::now_ms;
+use crate::decide::{admissible, decide};
+use crate::documents::{Binding, OwnedSets, Place, ZoneRecords, keys};
+use crate::error::SteeringError;
+use crate::names::{BindingName, ZoneName};
+use crate::plan::{Normalized, Observation, Ownership, Plan, Situation, Wanted};
+use crate::provider::{Caps, DnsProvider, ProviderError, RecordSet};
+use crate::steering::Steering;
+use crate::store::{Stored, revision_of};
+use crate::zones::not_served;
+
+/// A look at a zone and all that it rests on.
+pub(crate) struct Survey {
+    pub(crate) place: Place,
+    pub(crate) provider: Calls,
+    pub(crate) caps: Caps,
+    pub(crate) owned: Ownership,
+    pub(crate) plan: Plan,
+    /// What a transaction that follows from the plan guards on.
+    pub(crate) binding_revision: Revision,
+    pub(crate) zone_revision: Revision,
+    pub(crate) owned_revision: Revision,
+}
+
+impl Steering {
+    /// Looks at a zone and decides. It changes nothing.
+    pub(crate) async fn survey(
+        &self,
+        zone: &ZoneName,
+        consistency: Consistency,
+    ) -> Result<Survey, SteeringError> {
+        let (name, _) = self
+            .serving(zone, consistency)
+            .await?
+            .ok_or_else(|| not_served(zone))?;
+        let binding = self
+            .load_binding(&name, consistency)
+            .await?
+            .ok_or_else(|| not_served(zone))?;
+        let records = self
+            .store
+            .load::<ZoneRecords>(&keys::zone(zone), consistency)
+            .await?;
+        let owned = self
+            .store
+            .load::<OwnedSets>(&keys::owned(zone), consistency)
+            .await?;
+
+        let place = Place {
+            binding: name.clone(),
+            since: binding.created.0,
+            plugin: binding.document.plugin.clone(),
+        };
+        let (zone_revision, owned_revision) = (revision_of(&records), revision_of(&owned));
+        // Wanting nothing is a document too: without one, nothing follows for what is ours.
+        let wanted = records
+            .map(|stored| stored.document.records)
+            .ok_or_else(|| {
+                SteeringError::NotFound(format!("no records were ever wanted in the zone {zone}"))
+            })?;
+        let owned = owned
+            .map(|stored| stored.document.at(&place))
+            .unwrap_or_default();
+
+        let provider = self.connect(&name, &binding)?;
+        let failed = |call| {
+            let binding = name.clone();
+            move |error| SteeringError::Provider {
+                binding,
+                call,
+                error,
+            }
+        };
+        let caps = provider.describe().await.map_err(failed("describe"))?;
+        let observed = observe(&provider, zone, self.options.max_pages)
+            .await
+            .map_err(failed("read"))?;
+        let normalized = normalize(&provider, zone, &caps, &wanted)
+            .await
+            .map_err(failed("normalize"))?;
+        let plan = decide(Situation {
+            zone,
+            binding: &name,
+            caps: &caps,
+            wanted: &wanted,
+            normalized: &normalized,
+            observed: &observed,
+            owned: &owned,
+            now_ms: now_ms(),
+        });
+        Ok(Survey {
+            place,
+            provider,
+            caps,
+            owned,
+            plan,
+            binding_revision: binding.modified,
+            zone_revision,
+            owned_revision,
+        })
+    }
+
+    /// The binding's provider, at its lane's rate.
+    fn connect(
+        &self,
+        name: &BindingName,
+        binding: &Stored<Binding>,
+    ) -> Result<Calls, SteeringError> {
+        let lane = self.lane(name);
+        let plugins = *self.providers.changes().borrow();
+        let provider = match lane.connected(binding.modified, plugins) {
+            Some(provider) => provider,
+            None => {
+                let account = self.account(name, &binding.document)?;
+                let provider = self.providers.connect(account)?;
+                lane.keep(binding.modified, plugins, &provider);
+                provider
+            }
+        };
+        let (binding, meter) = (name.clone(), Arc::clone(&self.meter));
+        Ok(Calls {
+            provider,
+            binding,
+            lane,
+            meter,
+        })
+    }
+
+    /// The name and revision of the binding whose lane a round of `zone` takes.
+    pub(crate) async fn lane_of(
+        &self,
+        zone: &ZoneName,
+    ) -> Result<(BindingName, Revision), SteeringError> {
+        let serving = self.serving(zone, Consistency::Stale).await?;
+        let (name, _) = serving.ok_or_else(|| not_served(zone))?;
+        let binding = self.load_binding(&name, Consistency::Stale).await?;
+        Ok((name, revision_of(&binding)))
+    }
+}
+
+/// Reads all of a zone. What cannot be read to its end is an error, never a smaller zone.
+pub(crate) async fn observe(
+    provider: &dyn DnsProvider,
+    zone: &ZoneName,
+    max_pages: usize,
+) -> Result<Observation, ProviderError> {
+    let broken = |what: String| Err(ProviderError::Transient(format!("{zone}: {what}")));
+    let mut observation = Observation::default();
+    let mut cursors = HashSet::new();
+    let mut cursor: Option<String> = None;
+    for _ in 0..max_pages {
+        let page = provider.read(zone, None, cursor.as_deref()).await?;
+        observation.foreign += page.foreign;
+        for set in page.sets {
+            if !set.key.name.is_within(zone) {
+                return broken(format!(
+                    "the provider read {} as a part of it",
+                    set.key.name
+                ));
+            }
+            let key = set.key.clone();
+            if observation.sets.insert(set.key.clone(), set).is_some() {
+                return broken(format!("the provider read {key} twice"));
+            }
+        }
+        match page.next {
+            None => return Ok(observation),
+            Some(next) if !cursors.insert(next.clone()) => {
+                return broken(format!(
+                    "the provider's pages go in a circle (cursor {next:?})"
+                ));
+            }
+            next => cursor = next,
+        }
+    }
+    broken(format!(
+        "not read to its end within {max_pages} pages (`max_pages`)"
+    ))
+}
+
+/// Asks how what the provider can hold at all will read back.
+async fn normalize(
+    provider: &dyn DnsProvider,
+    zone: &ZoneName,
+    caps: &Caps,
+    wanted: &[Wanted],
+) -> Result<Normalized, ProviderError> {
+    let sets: Vec<RecordSet> = wanted
+        .iter()
+        .filter(|wanted| admissible(wanted, caps).is_ok())
+        .map(Wanted::to_set)
+        .collect();
+    if sets.is_empty() {
+        return Ok(Normalized::new());
+    }
+    let answers = provider.normalize(zone, &sets).await?;
+    Ok(sets.into_iter().map(|set| set.key).zip(answers).collect())
+}

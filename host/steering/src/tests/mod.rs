@@ -1,0 +1,6 @@
+//! Tests of more than one part.
+
+mod deciding;
+mod fixtures;
+mod operators;
+mod reconciling;

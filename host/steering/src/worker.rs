@@ -1,0 +1,221 @@
+//! The leader's worker: one round after another for each zone, for as long as this member leads.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use portolan_consensus::{Event, Revision, Space, WatchError};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::documents::keys;
+use crate::error::SteeringError;
+use crate::memory::ZoneMemory;
+use crate::names::ZoneName;
+use crate::steering::Steering;
+
+/// How long rounds that run may take to end when leadership or the daemon does. A change that is
+/// cut off after that is an intent without an outcome, which the next leader takes up.
+const WIND_UP: Duration = Duration::from_secs(5);
+/// How long to wait before the store is asked again after it refused.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A zone as the worker sees it.
+struct Task {
+    due: Instant,
+    /// Something changed while its round was running.
+    again: bool,
+    /// Not there while its round is running.
+    memory: Option<Box<ZoneMemory>>,
+}
+
+/// A zone's memory, and when to look again.
+type Finished = (Box<ZoneMemory>, Duration);
+
+impl Steering {
+    /// Keeps the zones as they shall be whenever this member leads, until `shutdown`.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut leadership = self.member.leadership();
+        loop {
+            let led = tokio::select! {
+                () = shutdown.cancelled() => return,
+                led = leadership.wait_for(|now| now.is_self) => led.map(|now| now.term),
+            };
+            // The member is gone.
+            let Ok(led) = led else { return };
+            tracing::info!(term = led, "steering starts: this member leads");
+            let term = shutdown.child_token();
+            let worker = Arc::clone(&self).lead(term.clone());
+            let lost = async {
+                let _ = leadership
+                    .wait_for(|now| !now.is_self || now.term != led)
+                    .await;
+            };
+            tokio::pin!(worker);
+            tokio::select! {
+                () = &mut worker => {}
+                () = lost => {
+                    term.cancel();
+                    worker.await;
+                }
+            }
+            self.stop_leading();
+            tracing::info!(term = led, "steering stops");
+        }
+    }
+
+    async fn lead(self: Arc<Self>, term: CancellationToken) {
+        let mut worker = Worker {
+            steering: self,
+            term,
+            tasks: BTreeMap::new(),
+            running: JoinSet::new(),
+            zones: HashMap::new(),
+        };
+        worker.work().await;
+        worker.wind_up().await;
+    }
+}
+
+struct Worker {
+    steering: Arc<Steering>,
+    term: CancellationToken,
+    tasks: BTreeMap<ZoneName, Task>,
+    running: JoinSet<Finished>,
+    /// Whose round each running task is.
+    zones: HashMap<Id, ZoneName>,
+}
+
+impl Worker {
+    async fn work(&mut self) {
+        let mut plugins = self.steering.providers.changes();
+        plugins.mark_unchanged();
+        let mut more_plugins = true;
+        while !self.term.is_cancelled() {
+            let from = match self.find_zones().await {
+                Ok(revision) => revision,
+                Err(error) => {
+                    tracing::warn!(%error, "wanted zones could not be read");
+                    tokio::select! {
+                        () = self.term.cancelled() => return,
+                        () = tokio::time::sleep(RETRY) => continue,
+                    }
+                }
+            };
+            let mut watch = self.steering.member.watch(Space::Steering, "", from);
+            loop {
+                self.start_due();
+                let next = self.next_due();
+                tokio::select! {
+                    () = self.term.cancelled() => return,
+                    event = watch.next() => match event {
+                        Ok(event) => self.notice(&event),
+                        Err(WatchError::Compacted { .. }) => break,
+                        Err(WatchError::Closed) => return,
+                    },
+                    changed = plugins.changed(), if more_plugins => match changed {
+                        Ok(()) => {
+                            self.steering.forget_pauses();
+                            self.all_due();
+                        }
+                        // Nobody will tell any more: the store and the clock are left.
+                        Err(_) => more_plugins = false,
+                    },
+                    Some(finished) = self.running.join_next_with_id() => self.finish(finished),
+                    () = sleep_until(next) => {}
+                }
+            }
+        }
+    }
+
+    /// Makes every zone with wanted records due, and answers the revision that this shows.
+    async fn find_zones(&mut self) -> Result<Revision, SteeringError> {
+        let (zones, revision) = self.steering.store.names(keys::ZONES).await?;
+        for zone in zones {
+            match ZoneName::parse(&zone) {
+                Ok(zone) => self.due(zone),
+                Err(error) => tracing::warn!(zone, error, "a wanted zone has no valid name"),
+            }
+        }
+        Ok(revision)
+    }
+
+    fn notice(&mut self, event: &Event) {
+        if let Some(zone) = event.key.strip_prefix(keys::ZONES) {
+            if let Ok(zone) = ZoneName::parse(zone) {
+                self.due(zone);
+            }
+        } else if event.key.starts_with(keys::PROVIDERS) || event.key.starts_with(keys::SERVES) {
+            self.all_due();
+        }
+    }
+
+    fn due(&mut self, zone: ZoneName) {
+        let memory = Some(Box::new(ZoneMemory::new(zone.clone())));
+        let now = Instant::now();
+        let task = self.tasks.entry(zone).or_insert(Task {
+            due: now,
+            again: false,
+            memory,
+        });
+        task.due = now;
+        task.again = task.memory.is_none();
+    }
+
+    fn all_due(&mut self) {
+        let zones: Vec<ZoneName> = self.tasks.keys().cloned().collect();
+        zones.into_iter().for_each(|zone| self.due(zone));
+    }
+
+    fn start_due(&mut self) {
+        let now = Instant::now();
+        for (zone, task) in self.tasks.iter_mut().filter(|(_, task)| task.due <= now) {
+            let Some(mut memory) = task.memory.take() else {
+                continue;
+            };
+            let (steering, term) = (Arc::clone(&self.steering), self.term.clone());
+            let this = zone.clone();
+            let round = self.running.spawn(async move {
+                let due = steering.round(&this, &mut memory, &term).await;
+                (memory, due)
+            });
+            self.zones.insert(round.id(), zone.clone());
+        }
+    }
+
+    /// When the next zone is due that is not running; far away where there is none.
+    fn next_due(&self) -> Instant {
+        let idle = self.tasks.values().filter(|task| task.memory.is_some());
+        let far = Instant::now() + Duration::from_secs(3_600);
+        idle.map(|task| task.due).min().unwrap_or(far)
+    }
+
+    fn finish(&mut self, finished: Result<(Id, Finished), JoinError>) {
+        let id = finished.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(zone) = self.zones.remove(&id) else {
+            return;
+        };
+        let (memory, due) = match finished {
+            Ok((_, finished)) => finished,
+            Err(error) => {
+                tracing::error!(%zone, %error, "a round ended abnormally");
+                (Box::new(ZoneMemory::new(zone.clone())), RETRY)
+            }
+        };
+        if let Some(task) = self.tasks.get_mut(&zone) {
+            let again = std::mem::take(&mut task.again);
+            task.due = Instant::now() + if again { Duration::ZERO } else { due };
+            task.memory = Some(memory);
+        }
+    }
+
+    /// Lets the rounds that run end: each stops before its next call of a provider.
+    async fn wind_up(&mut self) {
+        let all = async { while self.running.join_next().await.is_some() {} };
+        if timeout(WIND_UP, all).await.is_err() {
+            tracing::warn!(rounds = self.running.len(), "rounds cut off");
+            self.running.shutdown().await;
+        }
+    }
+}

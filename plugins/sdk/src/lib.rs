@@ -1,0 +1,36 @@
+//! What a Portolan plugin written in Rust depends on.
+//!
+//! A DNS provider plugin is a `cdylib` crate for `wasm32-wasip2` with three things in it:
+//! a type that implements [`Provider`], the line [`export_provider!`], and the line [`manifest!`] that
+//! puts `manifest.json` where the daemon reads it without running the plugin.
+//! `examples/minimal.rs` is a whole one.
+//!
+//! Everything that a plugin may ask of the outside comes from a [`Host`]. In the daemon that is
+//! [`Daemon`]; in the plugin's own tests, which run natively, it is `testing::TestHost` (feature
+//! `testing`). The sandbox has no files, environment, sockets or threads.
+//!
+//! | module | what for |
+//! |---|---|
+//! | [`dns`] | the types of the provider interface |
+//! | [`http`] | requests, and what their failures mean to the daemon |
+//! | [`names`] | zone-relative and absolute names |
+//! | [`content`] | one spelling for record contents |
+//! | [`sets`] | checking, comparing and judging record sets |
+
+#[doc(hidden)]
+pub mod bindings;
+pub mod content;
+mod host;
+pub mod http;
+mod manifest;
+pub mod names;
+mod provider;
+pub mod sets;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use bindings::exports::portolan::dns::provider as dns;
+pub use host::{Algorithm, Clock, CredentialError, Daemon, HmacChain, Host, Level};
+#[doc(hidden)]
+pub use provider::Exported;
+pub use provider::{Provider, settings};
