@@ -1,0 +1,107 @@
+//! The table of routes.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{MethodRouter, any, get, post};
+use http::{Method, StatusCode, Uri};
+
+use crate::edge::Edge;
+use crate::identity::Scope;
+use crate::{ApiError, ApiState, cluster, dns, health, kv, metrics, peers, plugins};
+
+/// All routes over one daemon.
+pub fn router(state: Arc<ApiState>) -> Router {
+    Routes::new(&state)
+        .add("/", Scope::Public, get(health::root))
+        .add("/v1", Scope::Public, get(health::root))
+        .add("/healthz", Scope::Public, get(health::healthz))
+        .add("/readyz", Scope::Public, get(health::readyz))
+        .add("/metrics", Scope::Metrics, get(metrics::by_accept))
+        .add("/raft/metrics", Scope::Metrics, get(metrics::raft))
+        .add("/raft/peer", Scope::Peers, get(peers::upgrade))
+        .add("/write", Scope::Keys, post(kv::write))
+        .add("/read", Scope::Keys, post(kv::read))
+        .add("/read-all", Scope::Keys, get(kv::read_all))
+        .add("/add-learner", Scope::Cluster, post(cluster::add_learner))
+        .add(
+            "/change-membership",
+            Scope::Cluster,
+            post(cluster::change_membership),
+        )
+        .add("/api/v1/plugins", Scope::Plugins, get(plugins::list))
+        .add("/api/v1/plugins/{name}", Scope::Plugins, get(plugins::one))
+        .add("/api/v1/dns/providers", Scope::Dns, get(dns::providers))
+        .add(
+            "/api/v1/dns/providers/{name}",
+            Scope::Dns,
+            get(dns::provider)
+                .put(dns::put_provider)
+                .patch(dns::patch_provider)
+                .delete(dns::delete_provider),
+        )
+        .add(
+            "/api/v1/dns/zones/{zone}/records",
+            Scope::Dns,
+            get(dns::records).put(dns::put_records),
+        )
+        .add(
+            "/api/v1/dns/zones/{zone}/history",
+            Scope::Dns,
+            get(dns::history),
+        )
+        .add("/api/v1/dns/plan", Scope::Dns, get(dns::plan))
+        .add("/api/v1/dns/status", Scope::Dns, get(dns::status))
+        .finish()
+        .with_state(state)
+}
+
+/// Builds the table: a route cannot be added without its scope, and each gets its [`Edge`].
+struct Routes<'a> {
+    state: &'a ApiState,
+    router: Router<Arc<ApiState>>,
+}
+
+impl<'a> Routes<'a> {
+    fn new(state: &'a ApiState) -> Self {
+        Self {
+            state,
+            router: Router::new(),
+        }
+    }
+
+    fn add(
+        mut self,
+        template: &'static str,
+        scope: Scope,
+        methods: MethodRouter<Arc<ApiState>>,
+    ) -> Self {
+        let edge = Edge::new(scope, self.state.http.route(template));
+        self.router = self
+            .router
+            .route(template, methods.fallback(wrong_method).layer(edge));
+        self
+    }
+
+    /// Closes the table with the answer for every other path, which all count as one route.
+    fn finish(self) -> Router<Arc<ApiState>> {
+        let edge = Edge::new(Scope::Public, self.state.http.route("unknown"));
+        self.router
+            .fallback_service(any(no_such_route).layer(edge).with_state(()))
+    }
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!(
+            "{} does not answer to {method}; the Allow header names what it does",
+            uri.path()
+        ),
+    )
+}
+
+async fn no_such_route(method: Method, uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is nothing at {method} {}", uri.path()))
+}

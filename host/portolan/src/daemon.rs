@@ -1,0 +1,219 @@
+//! The daemon: what is started in which order, and how it ends.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portolan_api::{ApiState, Door, HttpMetrics, register_process, router, serve};
+use portolan_consensus::{Member, Options, StartError, StartMode};
+use portolan_sandbox::{Plugins, Sandbox, SandboxOptions, SetupError};
+use portolan_steering::Steering;
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::config::Config;
+
+/// Where compiled plugins are kept, in the data directory, unless the configuration says otherwise.
+const PLUGIN_CACHE: &str = "plugin-cache";
+
+/// How often a daemon that is not ready yet looks again, and how often it says so.
+const READY_POLL: Duration = Duration::from_millis(20);
+const READY_REMINDER: Duration = Duration::from_secs(10);
+
+/// A daemon that has its listener and nothing else yet.
+pub struct Daemon {
+    config: Config,
+    registry: Registry,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Daemon {
+    /// Binds the listener. Measurements of all parts go into `registry`.
+    pub async fn from_config(config: Config, registry: Registry) -> Result<Self, DaemonError> {
+        let listen = |source| DaemonError::Listen {
+            address: config.listen,
+            source,
+        };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        Ok(Self {
+            config,
+            registry,
+            listener,
+            address,
+        })
+    }
+
+    /// Where it listens; the real port, where the configuration says 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs until `shutdown` ends, and then until all is finished, handed over and flushed.
+    ///
+    /// The server runs from the first moment on, so that a member that loads much data is seen to be
+    /// alive; other requests find the door open once all parts are there.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), DaemonError> {
+        let Self {
+            config,
+            registry,
+            listener,
+            address,
+        } = self;
+        let mut shutdown = pin!(shutdown);
+        let door = Door::new();
+        let stop = CancellationToken::new();
+        let server = serve(listener, door.clone(), stop.clone().cancelled_owned());
+        let server = AbortOnDropHandle::new(tokio::spawn(server));
+
+        let state = tokio::select! {
+            state = start(config, registry, address) => Arc::new(state?),
+            () = &mut shutdown => return Ok(()),
+        };
+        let member = state.member.clone();
+        let steering = tokio::spawn(Arc::clone(&state.steering).run(stop.clone()));
+        door.open(router(state));
+        let announcement = AbortOnDropHandle::new(tokio::spawn(announce(member.clone(), address)));
+
+        tokio::select! {
+            () = shutdown => {}
+            reason = member.failed() => return Err(DaemonError::Failed { reason }),
+        }
+        tracing::info!("shutting down: finishing what runs");
+        drop(announcement);
+        stop.cancel();
+        for (part, ended) in [("server", server.await), ("steering", steering.await)] {
+            if let Err(error) = ended {
+                tracing::error!(part, %error, "a part of the daemon had failed");
+            }
+        }
+        tracing::info!("shutting down: handing leadership over and flushing");
+        member.shutdown().await.map_err(DaemonError::Stop)?;
+        tracing::info!("portolan has stopped");
+        Ok(())
+    }
+}
+
+/// Starts the parts, from the bottom up.
+async fn start(
+    config: Config,
+    registry: Registry,
+    address: SocketAddr,
+) -> Result<ApiState, DaemonError> {
+    register_process(&registry)?;
+    let http = HttpMetrics::register(&registry)?;
+    let advertise = config.advertise.unwrap_or_else(|| address.to_string());
+    let sandbox = sandbox_options(config.sandbox, &config.data, &advertise);
+    let member = Member::start(Options {
+        id: config.id,
+        advertise,
+        data: config.data,
+        start: match (config.standby, config.join) {
+            (true, _) => StartMode::Standby,
+            (false, join) if join.is_empty() => StartMode::Bootstrap,
+            (false, join) => StartMode::Join(join),
+        },
+        raft: config.raft,
+        limits: config.limits.clone(),
+        registry: registry.clone(),
+    })
+    .await?;
+    let sandbox = Sandbox::new(sandbox, &registry)?;
+    let plugins = Plugins::open(sandbox, config.plugins).await?;
+    let providers = Arc::new(plugins.clone());
+    let steering = Steering::new(member.clone(), providers, config.steering, &registry)?;
+    Ok(ApiState {
+        member,
+        steering,
+        plugins,
+        limits: config.limits,
+        registry,
+        http,
+    })
+}
+
+/// The sandbox's options, with what only the daemon knows filled in.
+fn sandbox_options(
+    options: SandboxOptions,
+    data: &std::path::Path,
+    advertise: &str,
+) -> SandboxOptions {
+    let standard = SandboxOptions::default();
+    let cache_dir: PathBuf = options.cache_dir.unwrap_or_else(|| data.join(PLUGIN_CACHE));
+    let grant_url = if options.grant_url == standard.grant_url {
+        format!("http://{advertise}/api/v1/dns/providers/")
+    } else {
+        options.grant_url
+    };
+    SandboxOptions {
+        cache_dir: Some(cache_dir),
+        grant_url,
+        ..options
+    }
+}
+
+/// Says when the daemon is ready, and why it is not as long as it is not.
+async fn announce(member: Member, listen: SocketAddr) {
+    let mut reminder = Instant::now() + READY_REMINDER;
+    while let Err(reason) = member.ready().await {
+        if Instant::now() >= reminder {
+            tracing::warn!(%reason, "portolan is not ready yet");
+            reminder += READY_REMINDER;
+        }
+        tokio::time::sleep(READY_POLL).await;
+    }
+    tracing::info!(
+        id = member.id(),
+        %listen,
+        advertise = member.advertise(),
+        "portolan is ready"
+    );
+}
+
+/// Why the daemon did not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The address cannot be used.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// The member did not start.
+    #[error(transparent)]
+    Member(#[from] StartError),
+    /// The plugin host did not start.
+    #[error(transparent)]
+    Sandbox(#[from] SetupError),
+    /// Two parts measure under one name.
+    #[error("the measurements cannot be set up: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The member's disk or Raft core failed for good.
+    #[error("the member has failed and ends, so that it can be started again: {reason}")]
+    Failed {
+        /// What the member reported.
+        reason: String,
+    },
+    /// The member did not stop cleanly.
+    #[error("the member did not stop cleanly: {0}")]
+    Stop(portolan_consensus::Error),
+}
+
+impl DaemonError {
+    /// Whether the operator's options are at fault, and not the world.
+    pub fn is_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::Member(StartError::Options(_) | StartError::StandbyWithoutId)
+                | Self::Sandbox(SetupError::Option { .. })
+        )
+    }
+}

@@ -1,0 +1,83 @@
+//! The program: parses the command line, and runs what it names.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use portolan::cli::{Command, ConfigCommand, Options};
+use portolan::{Cli, ConfigError, Daemon, DaemonError, Signals, config, panics, telemetry};
+use prometheus::Registry;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The exit code for a wrong configuration; clap uses the same for a wrong command line.
+const MISCONFIGURED: u8 = 2;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(options) => serve(&options),
+        Command::Config(ConfigCommand::Check(options)) => check(&options),
+        Command::Config(ConfigCommand::Show { default: true, .. }) => {
+            print!("{}", config::EXAMPLE);
+            Ok(())
+        }
+        Command::Config(ConfigCommand::Show { options, .. }) => show(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portolan: {error:#}");
+            let misconfigured = error.is::<ConfigError>()
+                || error
+                    .downcast_ref()
+                    .is_some_and(DaemonError::is_configuration);
+            if misconfigured {
+                MISCONFIGURED.into()
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn check(options: &Options) -> anyhow::Result<()> {
+    for warning in options.load()?.warnings {
+        eprintln!("portolan: {warning}");
+    }
+    println!("the configuration is right");
+    Ok(())
+}
+
+fn show(options: &Options) -> anyhow::Result<()> {
+    print!("{}", options.load()?);
+    Ok(())
+}
+
+fn serve(options: &Options) -> anyhow::Result<()> {
+    let loaded = options.load()?;
+    telemetry::start(&loaded.config.log)?;
+    for warning in loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let registry = Registry::new();
+    panics::install(&registry)?;
+    // The first to install a provider wins, and nobody else is here yet.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let outcome = runtime.block_on(async {
+        let signals = Signals::new().context("cannot listen to signals")?;
+        let daemon = Daemon::from_config(loaded.config, registry).await?;
+        Ok(daemon.run(signals.first()).await?)
+    });
+    // What still blocks a thread (a plugin's compilation) is not worth waiting for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
