@@ -1,0 +1,48 @@
+# Two commands matter: `make run` and `make test`.
+
+PLUGINS   := powerdns alidns
+DIST      := plugins/dist
+WASM      := wasm32-wasip2
+# One process per test where cargo-nextest is installed, cargo's own runner otherwise.
+RUNNER    := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
+
+.PHONY: run test bench lint plugins powerdns fmt clean
+
+## Build everything and start a group of one on 127.0.0.1:8420, its data in ./portolan-data.
+run: plugins
+	cargo build
+	target/debug/portolan serve --plugins $(DIST)
+
+## All tests: units, then the real daemon against real servers.
+test: plugins
+	cargo $(RUNNER) --workspace
+
+## Compare with etcd in the same run: a table, and target/bench/etcd.json.
+bench:
+	cargo build --release -p portolan
+	cargo run --release -p portolan-tests --bin bench
+
+## Formatting, lints, licences. cargo-deny is used where it is installed.
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
+	else echo "cargo-deny is not installed: licences and advisories were not checked"; fi
+
+## Build the provider components into plugins/dist.
+plugins:
+	cargo build --target $(WASM) --profile plugin $(PLUGINS:%=-p portolan-%)
+	@mkdir -p $(DIST)
+	@for plugin in $(PLUGINS); do \
+	  cp -u target/$(WASM)/plugin/portolan_$$plugin.wasm $(DIST)/$$plugin.wasm; done
+
+## A PowerDNS on loopback with temporary data, for the tour in the README. Ctrl-C stops it.
+powerdns:
+	cargo run -q -p portolan-tests --bin powerdns
+
+fmt:
+	cargo fmt --all
+
+clean:
+	cargo clean
+	rm -rf $(DIST)

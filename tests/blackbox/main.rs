@@ -1,0 +1,24 @@
+//! Portolan from outside: real processes, real disks, a real DNS server.
+//!
+//! One module per story. Nothing here asserts how fast something is (the benchmark does): a test waits
+//! with [`portolan_tests::PATIENCE`] for what must come, and fails when it does not.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail like tests"
+)]
+
+mod dns;
+mod shape;
+
+mod daemon_lifecycle;
+mod dns_alidns;
+mod dns_powerdns;
+mod kv_contract;
+mod kv_errors;
+mod membership;
+mod plugins;
+mod replication_faults;
+mod storage_faults;

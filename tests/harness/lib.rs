@@ -1,0 +1,45 @@
+//! What the black-box tests and the benchmark stand on: real processes, real servers, real clients.
+//!
+//! Everything runs on loopback, in temporary directories, and ends with the value that owns it. A
+//! harness has one answer to a surprise: it panics with a sentence that says what was expected, and
+//! each [`Process`] then prints the end of its log.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a harness reports by panicking; the test that uses it shows the sentence"
+)]
+
+mod ali;
+mod client;
+mod cluster;
+mod daemon;
+mod directory;
+mod etcd;
+mod load;
+mod ports;
+mod powerdns;
+mod process;
+mod proxy;
+mod wait;
+mod wire;
+mod workload;
+
+pub use ali::{AliRecord, AliStub};
+pub use client::{Client, Reply};
+pub use cluster::{Cluster, Setup};
+pub use daemon::{Daemon, built_plugins};
+pub use directory::{
+    bytes_on_disk, checkpoint_file, files_containing, flip_bit, log_files, truncate,
+};
+pub use etcd::Etcd;
+pub use load::{Load, Measured, Rng};
+pub use ports::Port;
+pub use powerdns::{PowerDns, PowerDnsOptions, RecordSet, dig};
+pub use process::Process;
+pub use proxy::{Hold, HoldingProxy};
+pub use wait::{PATIENCE, eventually, eventually_within};
+pub use wire::{Connection, request};
+pub use workload::{History, Workload};
