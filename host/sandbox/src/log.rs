@@ -252,13 +252,18 @@ mod tests {
         Arc::new(CallLog::new(at, &options.limits(&LimitAsks::default())))
     }
 
+    fn written_and_dropped(log: &CallLog) -> (u32, u64) {
+        let state = log.state.lock();
+        (state.lines, state.dropped)
+    }
+
     #[test]
     fn lines_and_bytes_over_the_caps_are_dropped_and_counted() {
         let log = log();
         log.write(Level::Info, &"x".repeat(101), &[]);
-        assert_eq!((log.state.lock().lines, log.state.lock().dropped), (0, 1));
+        assert_eq!(written_and_dropped(&log), (0, 1));
         Output::stdout(log.clone()).take(b"one\ntwo\n\nthree\nfour\n");
-        assert_eq!((log.state.lock().lines, log.state.lock().dropped), (3, 2));
+        assert_eq!(written_and_dropped(&log), (3, 2));
     }
 
     #[test]
