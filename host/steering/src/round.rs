@@ -134,9 +134,12 @@ impl Steering {
             if left.paused || !left.again {
                 return Ok(left.verify_in);
             }
-            if rereads == REREADS || term.is_cancelled() {
-                let soon = backoff(&self.options, 1);
-                return Ok(Some(left.verify_in.map_or(soon, |wait| wait.max(soon))));
+            if term.is_cancelled() {
+                return Ok(None);
+            }
+            if rereads == REREADS {
+                let reason = "the zone keeps changing while it is being worked on".to_owned();
+                return Err(SteeringError::Unavailable(reason).into());
             }
             rereads += 1;
         }
@@ -162,7 +165,7 @@ impl Steering {
 
         let (mut owned, owned_revision) = self.write_intent(zone, &survey, &sorted.due).await?;
         let carried = self
-            .carry_out(zone, &survey, sorted.due.clone(), memory, term)
+            .carry_out(zone, &survey, sorted.due.clone(), memory.one_by_one, term)
             .await;
         let mut left = self.take_in(zone, &survey, &carried.results, memory);
         self.write_outcome(zone, &survey, &mut owned, owned_revision, &carried.results)
@@ -258,7 +261,7 @@ impl Steering {
         zone: &ZoneName,
         survey: &Survey,
         mut due: Vec<Action>,
-        memory: &mut ZoneMemory,
+        one_by_one: bool,
         term: &CancellationToken,
     ) -> Carried {
         let writes = due
@@ -266,7 +269,7 @@ impl Steering {
             .rposition(|it| it.kind != ActionKind::Delete)
             .map_or(0, |at| at + 1);
         let deletes = due.split_off(writes);
-        let size = match memory.one_by_one && survey.caps.features.atomic_zone {
+        let size = match one_by_one {
             true => 1,
             false => self.options.changes_per_call.max(1),
         };
@@ -286,9 +289,6 @@ impl Steering {
             .collect();
         self.hand_over(zone, survey, &free, size, term, &mut carried)
             .await;
-        if survey.caps.features.atomic_zone && !failed.is_empty() {
-            memory.one_by_one = true;
-        }
         carried
     }
 
@@ -342,6 +342,8 @@ impl Steering {
         let now = Instant::now();
         let binding = &survey.place.binding;
         let settle = survey.caps.settle.max(backoff(&self.options, 1));
+        let all_or_nothing =
+            survey.caps.features.atomic_zone && !memory.one_by_one && results.len() > 1;
         let mut left = Left {
             again: false,
             verify_in: None,
@@ -370,8 +372,9 @@ impl Steering {
                     tracing::info!(%zone, key = %action.key, "zone changed meanwhile, reading again");
                     left.again = true;
                 }
-                Err(ProviderError::UnknownOutcome(reason)) => {
-                    tracing::warn!(%zone, key = %action.key, reason, "outcome unknown, reading again");
+                Err(error @ ProviderError::UnknownOutcome(_)) => {
+                    tracing::warn!(%zone, key = %action.key, %error, "reading again");
+                    memory.failed(action, error.to_string(), &self.options, now);
                     left.verify_in = Some(settle);
                 }
                 Err(error @ ProviderError::Throttled { .. }) => {
@@ -380,6 +383,12 @@ impl Steering {
                         self.lane(binding).pause(&self.options, error);
                     }
                     left.paused = true;
+                }
+                // Which change was at fault shows when each is handed over by itself.
+                Err(error) if all_or_nothing => {
+                    tracing::info!(%zone, key = %action.key, %error, "batch refused, splitting it");
+                    memory.one_by_one = true;
+                    left.again = true;
                 }
                 Err(error) => {
                     tracing::warn!(

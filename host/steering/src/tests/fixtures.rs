@@ -82,7 +82,7 @@ impl Rig {
         };
         let member = Member::start(options).await.unwrap();
         let twin = Twin::new(&zone());
-        let (steering, registry) = steering_on(&member, &twin);
+        let (steering, registry) = steering_on(&member, &twin, BACKOFF_MS);
         Self {
             twin,
             steering,
@@ -127,7 +127,12 @@ impl Rig {
 
     /// Another daemon's steering on the same store, as after the death of the one before.
     pub(crate) fn succeed(&mut self) {
-        (self.steering, self.registry) = steering_on(&self.member, &self.twin);
+        (self.steering, self.registry) = steering_on(&self.member, &self.twin, BACKOFF_MS);
+    }
+
+    /// The same, where what failed once is not tried again for as long as a test takes.
+    pub(crate) fn succeed_and_never_retry(&mut self) {
+        (self.steering, self.registry) = steering_on(&self.member, &self.twin, 60_000);
     }
 
     pub(crate) async fn status(&self) -> ZoneStatus {
@@ -179,6 +184,7 @@ impl Rig {
     }
 }
 
+const BACKOFF_MS: u64 = 20;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until something holds.
@@ -190,12 +196,16 @@ pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-fn steering_on(member: &Member, twin: &Arc<Twin>) -> (Arc<Steering>, Registry) {
+fn steering_on(
+    member: &Member,
+    twin: &Arc<Twin>,
+    backoff_min_ms: u64,
+) -> (Arc<Steering>, Registry) {
     let registry = Registry::new();
     let options = SteeringOptions {
         interval_ms: 30,
         calls_per_second: 10_000,
-        backoff_min_ms: 20,
+        backoff_min_ms,
         backoff_max_ms: 60_000,
         ..SteeringOptions::default()
     };
