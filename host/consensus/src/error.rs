@@ -191,7 +191,7 @@ fn list(ids: &[MemberId]) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A file or directory could not be used.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried, as a verb.
         action: &'static str,

@@ -80,7 +80,10 @@ pub(crate) async fn become_voter(member: WeakMember) {
         if member.membership().voter_ids().any(|id| id == group.id) {
             tracing::info!("this member is a voter of the group");
             if let Err(error) = group.update(|file| file.joining.clear()) {
-                tracing::warn!(%error, "cannot write down that this member has joined");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot write down that this member has joined"
+                );
             }
             return;
         }

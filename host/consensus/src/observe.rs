@@ -75,7 +75,10 @@ fn remember_peers(raft: &Raft, group: &Group) {
         .map(|(id, node)| (*id, node.addr.clone()))
         .collect();
     if let Err(error) = group.update(|file| file.peers = peers) {
-        tracing::warn!(%error, "cannot write down the other members' addresses");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "cannot write down the other members' addresses"
+        );
     }
 }
 

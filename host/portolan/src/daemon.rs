@@ -180,7 +180,7 @@ async fn announce(member: Member, listen: SocketAddr) {
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// The address cannot be used.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
