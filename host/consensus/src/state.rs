@@ -82,11 +82,7 @@ impl State {
 
     /// All rows, space by space in key order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Space, &Key, &Record)> {
-        Space::ALL.into_iter().flat_map(|space| {
-            self.spaces[space as usize]
-                .iter()
-                .map(move |(key, record)| (space, key, record))
-        })
+        self.iter_after(None)
     }
 
     /// Rows behind `after`, for a snapshot that is read piece by piece.
