@@ -27,7 +27,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::report::{Memory, Report};
-use crate::system::System;
+use crate::system::{Name, Operation, System};
 
 /// Compares Portolan with etcd and says which targets are met.
 #[derive(Parser)]
@@ -54,9 +54,12 @@ struct Arguments {
     /// A first look: one short round, few keys, one failover.
     #[arg(long)]
     quick: bool,
-    /// Measures etcd alone.
-    #[arg(long)]
-    etcd_only: bool,
+    /// What is measured; ratios need both.
+    #[arg(long, value_delimiter = ',', default_values = ["etcd", "portolan"])]
+    systems: Vec<Name>,
+    /// What the clients do.
+    #[arg(long, value_delimiter = ',', default_values = ["write", "read"])]
+    operations: Vec<Operation>,
     /// Where data and the results go.
     #[arg(long, default_value = "target/bench")]
     output: PathBuf,
@@ -95,9 +98,9 @@ async fn main() {
     let disk = disk::measure(&directory);
 
     progress("starting the groups");
-    let mut systems = vec![System::start_etcd(&directory).await];
-    if !arguments.etcd_only {
-        systems.push(System::start_portolan(&directory).await);
+    let mut systems = vec![];
+    for name in &arguments.systems {
+        systems.push(System::start(*name, &directory).await);
     }
 
     let mut memory = vec![];

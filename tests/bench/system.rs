@@ -17,8 +17,15 @@ pub(crate) enum System {
     Portolan(Cluster),
 }
 
+/// Which group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Name {
+    Etcd,
+    Portolan,
+}
+
 /// Which request a workload sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Operation {
     Write,
@@ -26,16 +33,17 @@ pub(crate) enum Operation {
 }
 
 impl System {
-    pub(crate) async fn start_etcd(directory: &Path) -> Self {
-        Self::Etcd(Etcd::start(directory).await)
-    }
-
-    pub(crate) async fn start_portolan(directory: &Path) -> Self {
-        let setup = Setup {
-            below: Some(directory.to_owned()),
-            ..Setup::default()
-        };
-        Self::Portolan(Cluster::start_with(setup).await)
+    pub(crate) async fn start(name: Name, directory: &Path) -> Self {
+        match name {
+            Name::Etcd => Self::Etcd(Etcd::start(directory).await),
+            Name::Portolan => {
+                let setup = Setup {
+                    below: Some(directory.to_owned()),
+                    ..Setup::default()
+                };
+                Self::Portolan(Cluster::start_with(setup).await)
+            }
+        }
     }
 
     pub(crate) fn name(&self) -> &'static str {

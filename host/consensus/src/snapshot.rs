@@ -121,7 +121,7 @@ impl Assembler {
                 value: Bytes::copy_from_slice(&record.value),
                 ..record
             };
-            self.state.insert(space, key, record);
+            self.state.set(space, key, Some(record));
         }
         let Some(sums) = piece.end else { return Ok(()) };
         self.complete = sums == self.sums && sums.rows == self.state.rows();

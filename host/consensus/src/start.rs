@@ -1,7 +1,6 @@
 //! Starting a member: its directory, its log, its state, its core.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use openraft::BasicNode;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::checkpoint::{CheckpointDir, CheckpointError, CheckpointStore, Checkpointer, Meta};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Checkpointer};
 use crate::error::StartError;
 use crate::group::Group;
 use crate::identity::{ClusterId, DataDir, MemberFile};
@@ -56,21 +55,15 @@ impl Member {
             options.raft.log_chunk_bytes,
             telemetry.clone(),
         )?;
-        let (checkpoint_dir, disk, state, meta) = open_checkpoint(&group, &log).await?;
+        let (checkpoint, state) = open_checkpoint(&group, &log).await?;
         check_address(&state, &group)?;
 
         let store = Store::new(state);
         let interval = Duration::from_millis(options.raft.checkpoint_ms);
-        let root = checkpoint_dir.root().to_path_buf();
-        let checkpointer = Checkpointer::start(
-            checkpoint_dir,
-            disk,
-            meta,
-            store.clone(),
-            interval,
-            telemetry.clone(),
-        )
-        .map_err(StartError::io("start the checkpoint thread of", root))?;
+        let checkpointer =
+            Checkpointer::start(checkpoint, store.clone(), interval, telemetry.clone()).map_err(
+                StartError::io("start the checkpoint thread of", group.dir.state()),
+            )?;
 
         let peers = Peers::new(group.clone(), telemetry.clone());
         let machine = StateMachine::new(store.clone(), checkpointer.clone());
@@ -161,29 +154,24 @@ async fn identify(
     }
 }
 
-type Checkpoint = (CheckpointDir, Box<dyn CheckpointStore>, State, Meta);
-
 /// Opens the checkpoint. One that is damaged is put aside; what it held comes from the log where that
 /// is complete, and from another member otherwise.
-async fn open_checkpoint(group: &Group, log: &LogStore) -> Result<Checkpoint, StartError> {
+async fn open_checkpoint(group: &Group, log: &LogStore) -> Result<(Checkpoint, State), StartError> {
     let path = group.dir.state();
-    let dir = CheckpointDir::new(path.clone()).map_err(StartError::io("create", &path))?;
     let purged = log.purged();
-    let opened = open_guarded(&dir).and_then(|(disk, state, meta)| {
-        // A store that lost its files opens as an empty one.
+    let opened = Checkpoint::open(&path).and_then(|(checkpoint, state)| {
+        // It lost its files, and began anew.
         if state.applied < purged {
             Err(CheckpointError::Behind)
         } else {
-            Ok((disk, state, meta))
+            Ok((checkpoint, state))
         }
     });
     let error = match opened {
-        Ok((disk, state, meta)) => return Ok((dir, disk, state, meta)),
+        Ok(opened) => return Ok(opened),
         Err(error) => error,
     };
-    let aside = dir
-        .set_aside()
-        .map_err(StartError::io("put aside", &path))?;
+    let aside = checkpoint::set_aside(&path).map_err(StartError::io("put aside", &path))?;
     tracing::error!(
         %error, aside = %aside.display(),
         "the checkpoint is damaged and was put aside; rebuilding it"
@@ -194,9 +182,10 @@ async fn open_checkpoint(group: &Group, log: &LogStore) -> Result<Checkpoint, St
         purged: purged.map_or(0, |id| id.index),
         reason,
     };
-    let (disk, state, meta) = open_guarded(&dir).map_err(|error| lost(error.to_string()))?;
+    let (mut checkpoint, state) =
+        Checkpoint::open(&path).map_err(|error| lost(error.to_string()))?;
     let Some(purged) = purged else {
-        return Ok((dir, disk, state, meta));
+        return Ok((checkpoint, state));
     };
     let cluster = group
         .cluster()
@@ -204,18 +193,10 @@ async fn open_checkpoint(group: &Group, log: &LogStore) -> Result<Checkpoint, St
     let image = join::pull_state(cluster, &group.file(), purged)
         .await
         .map_err(lost)?;
-    let (disk, meta) = dir
-        .replace(disk, &image.0)
+    checkpoint
+        .rewrite(&image.0)
         .map_err(|error| lost(error.to_string()))?;
-    Ok((dir, disk, (*image.0).clone(), meta))
-}
-
-/// sled panics on some kinds of damage where it should answer with an error.
-fn open_guarded(
-    dir: &CheckpointDir,
-) -> Result<(Box<dyn CheckpointStore>, State, Meta), CheckpointError> {
-    std::panic::catch_unwind(AssertUnwindSafe(|| dir.open()))
-        .unwrap_or_else(|_| Err(CheckpointError::Store("the store cannot be opened".into())))
+    Ok((checkpoint, (*image.0).clone()))
 }
 
 /// The group addresses a member by what its membership says; any other address would never be reached.

@@ -26,12 +26,6 @@ pub(crate) struct State {
     pub membership: StoredMembership,
 }
 
-/// One key's change, with what stood there before.
-pub(crate) struct Change {
-    pub event: Event,
-    pub before: Option<Record>,
-}
-
 impl State {
     pub(crate) fn revision(&self) -> Revision {
         Revision(self.applied.map_or(0, |id| id.index))
@@ -105,10 +99,17 @@ impl State {
             })
     }
 
-    /// Puts a row as it was stored elsewhere (loading, installing a snapshot).
-    pub(crate) fn insert(&mut self, space: Space, key: Key, record: Record) {
-        self.live_bytes += row_bytes(&key, &record);
-        if let Some(old) = self.spaces[space as usize].insert(key.clone(), record) {
+    /// Puts a row as it was stored elsewhere, or removes it (loading, installing a snapshot).
+    pub(crate) fn set(&mut self, space: Space, key: Key, record: Option<Record>) {
+        let map = &mut self.spaces[space as usize];
+        let old = match record {
+            Some(record) => {
+                self.live_bytes += row_bytes(&key, &record);
+                map.insert(key.clone(), record)
+            }
+            None => map.remove(&key),
+        };
+        if let Some(old) = old {
             self.live_bytes -= row_bytes(&key, &old);
         }
     }
@@ -118,7 +119,7 @@ impl State {
         &mut self,
         revision: Revision,
         txn: &Txn,
-        mut changed: impl FnMut(Change),
+        mut changed: impl FnMut(Event),
     ) -> Outcome {
         for guard in &txn.guards {
             let actual = self
@@ -153,28 +154,23 @@ impl State {
                     if let Some(before) = &before {
                         self.live_bytes -= row_bytes(key, before);
                     }
-                    let event = Event {
+                    changed(Event {
                         revision,
                         space: *space,
                         key: key.clone(),
                         record: Some(record),
-                    };
-                    changed(Change { event, before });
+                    });
                 }
                 Op::Delete { space, key } => {
                     let Some(before) = self.spaces[*space as usize].remove(key) else {
                         continue;
                     };
                     self.live_bytes -= row_bytes(key, &before);
-                    let event = Event {
+                    changed(Event {
                         revision,
                         space: *space,
                         key: key.clone(),
                         record: None,
-                    };
-                    changed(Change {
-                        event,
-                        before: Some(before),
                     });
                 }
             }
@@ -187,8 +183,7 @@ fn row_bytes(key: &Key, record: &Record) -> u64 {
     (key.len() + record.value.len()) as u64 + ROW_OVERHEAD
 }
 
-/// The hash of one row. The checksum of a whole state is the wrapping sum of its rows' hashes, so it
-/// follows each change without reading the rest.
+/// The hash of one row. The checksum of a snapshot is the wrapping sum of its rows' hashes.
 pub(crate) fn row_hash(space: Space, key: &Key, record: &Record) -> u64 {
     let mut hasher = Xxh3::new();
     hasher.update(&[space as u8]);

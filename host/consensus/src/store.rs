@@ -87,10 +87,9 @@ impl Store {
                 }
                 Payload::Normal(command) => {
                     let revision = Revision(entry.log_id.index);
-                    state.apply(revision, &command.0, |change| {
-                        let row = (change.event.space, change.event.key.clone());
-                        dirty.entry(row).or_insert(change.before);
-                        events.push(change.event);
+                    state.apply(revision, &command.0, |event| {
+                        dirty.insert((event.space, event.key.clone()));
+                        events.push(event);
                     })
                 }
             };
@@ -112,8 +111,7 @@ impl Store {
         (Image(Arc::new(state.clone())), dirty)
     }
 
-    /// Takes back what could not be written. What the checkpoint holds of a key is older than
-    /// whatever changed meanwhile, so it wins.
+    /// Takes back what could not be written.
     pub(crate) fn give_back(&self, unwritten: Dirty) {
         self.dirty.lock().extend(unwritten);
     }

@@ -1,39 +1,46 @@
 //! The checkpoint: the state on disk, behind the log.
 //!
-//! Reads never come here. A background thread ([`thread`]) writes changed keys together with the id of
-//! the entry that they reflect, in one atomic batch, about once a second; what a durable checkpoint
-//! covers may leave the log, and a restart replays the log from there. The store is sled ([`sled`]);
-//! the port below is all that the rest knows of it, so another store is one file.
+//! Reads never come here. A background thread ([`thread`]) writes what changed about once a second;
+//! what a durable checkpoint covers may leave the log, and a restart replays the log from there.
+//!
+//! It is two things: a *rows file* ([`rows`]), to which changed rows are appended and which is written
+//! anew from the state when more of it is stale than live; and the *catalogue* ([`catalogue`], in sled),
+//! which says in one durable step which rows file counts, how much of it, and which entry it reflects.
+//! What stands in the directory beyond the catalogue's word is left from a crash, and means nothing.
 
-mod sled;
+mod catalogue;
+mod rows;
 mod thread;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use self::catalogue::Catalogue;
+use self::rows::{Extent, RowsFile};
 pub(crate) use self::thread::{Checkpointer, Dirty};
 use crate::raft::{LogId, StoredMembership};
-use crate::state::{State, row_hash};
-use crate::types::{Key, Record, Space};
+use crate::state::State;
 
-/// What a checkpoint says about itself.
+/// A rows file may grow by this much beyond twice the live data before it is written anew.
+const SLACK: u64 = 1 << 20;
+
+const CATALOGUE: &str = "catalogue";
+const ROWS: &str = "rows-";
+const DAMAGED: &str = "damaged-";
+
+/// Which rows count, and what they reflect: what the catalogue holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Meta {
-    /// The last entry that it reflects.
-    pub applied: Option<LogId>,
+struct Entry {
+    /// The number in the rows file's name.
+    file: u64,
+    /// How much of that file counts.
+    extent: Extent,
+    /// The last log entry that it reflects.
+    applied: Option<LogId>,
     /// The membership as of that entry.
-    pub membership: StoredMembership,
-    /// How many rows it holds.
-    pub rows: u64,
-    /// The wrapping sum of its rows' hashes.
-    pub hash: u64,
-}
-
-/// Rows to write (or remove), and what the checkpoint comes to with them.
-pub(crate) struct Batch {
-    pub rows: Vec<(Space, Key, Option<Record>)>,
-    pub meta: Meta,
+    membership: StoredMembership,
 }
 
 /// Why a checkpoint cannot be used.
@@ -41,147 +48,156 @@ pub(crate) struct Batch {
 pub(crate) enum CheckpointError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    #[error("{0}")]
-    Store(String),
+    #[error("catalogue: {0}")]
+    Catalogue(String),
     #[error("it holds less than the log has given back")]
     Behind,
-    #[error("its content does not match its checksum: {found} rows, {expected} were written")]
-    Checksum { found: u64, expected: u64 },
+    #[error("{}: {reason}", file.display())]
+    Rows { file: PathBuf, reason: String },
+    #[error("the checkpoint thread has ended")]
+    Ended,
 }
 
-/// The port: an on-disk map that takes a batch wholly or not at all.
-pub(crate) trait CheckpointStore: Send {
-    /// Everything that was committed; none in a new store. Not verified yet.
-    fn load(&self) -> Result<Option<(State, Meta)>, CheckpointError>;
-    /// Writes a batch and returns when it is on disk.
-    fn commit(&mut self, batch: Batch) -> Result<(), CheckpointError>;
-}
-
-/// Where the checkpoint lives: numbered generations, of which `CURRENT` names the one in use. An
-/// installed snapshot is written beside the old generation and takes its place by one rename.
-#[derive(Debug, Clone)]
-pub(crate) struct CheckpointDir {
+/// An open checkpoint.
+pub(crate) struct Checkpoint {
     root: PathBuf,
+    catalogue: Catalogue,
+    rows: RowsFile,
+    entry: Entry,
 }
 
-impl CheckpointDir {
-    pub(crate) fn new(root: PathBuf) -> std::io::Result<Self> {
-        std::fs::create_dir_all(&root)?;
-        Ok(Self { root })
-    }
-
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    fn current(&self) -> std::io::Result<u64> {
-        match std::fs::read_to_string(self.root.join("CURRENT")) {
-            Ok(text) => text.trim().parse().map_err(std::io::Error::other),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(1),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn path(&self, generation: u64) -> PathBuf {
-        self.root.join(format!("{generation:06}"))
-    }
-
-    fn set_current(&self, generation: u64) -> std::io::Result<()> {
-        crate::files::write_atomically(
-            &self.root.join("CURRENT"),
-            format!("{generation}\n").as_bytes(),
-            0o600,
-        )
-    }
-
-    /// Opens the generation in use and verifies it. Generations that an interrupted install left
-    /// behind are removed.
-    pub(crate) fn open(&self) -> Result<(Box<dyn CheckpointStore>, State, Meta), CheckpointError> {
-        let generation = self.current()?;
-        for entry in std::fs::read_dir(&self.root)? {
-            let path = entry?.path();
-            let number = path
-                .file_name()
-                .and_then(|name| name.to_str()?.parse::<u64>().ok());
-            if number.is_some_and(|number| number != generation) {
-                std::fs::remove_dir_all(&path)?;
+impl Checkpoint {
+    /// Opens the checkpoint in `root` (made where it does not exist) and reads the state that it holds.
+    pub(crate) fn open(root: &Path) -> Result<(Self, State), CheckpointError> {
+        std::fs::create_dir_all(root)?;
+        let catalogue = Catalogue::open(&root.join(CATALOGUE))?;
+        let mut state = State::default();
+        let (rows, entry) = match catalogue.read()? {
+            Some(entry) => {
+                let path = rows_path(root, entry.file);
+                let rows = RowsFile::open(&path, entry.extent, |space, key, record| {
+                    state.set(space, key, record);
+                })?;
+                (rows, entry)
             }
-        }
-        let store = sled::SledStore::open(&self.path(generation))?;
-        let (state, meta) = store.load()?.unwrap_or_default();
-        verify(&state, &meta)?;
-        Ok((Box::new(store), state, meta))
+            None => {
+                let path = rows_path(root, 1);
+                // sled opens as an empty store what it cannot make sense of.
+                if RowsFile::has_rows(&path)? {
+                    let reason = "it is empty, though there are rows".into();
+                    return Err(CheckpointError::Catalogue(reason));
+                }
+                let rows = RowsFile::create(&path)?;
+                File::open(root)?.sync_all()?;
+                let entry = Entry {
+                    file: 1,
+                    ..Entry::default()
+                };
+                catalogue.write(&entry)?;
+                (rows, entry)
+            }
+        };
+        state.applied = entry.applied;
+        state.membership = entry.membership.clone();
+        let checkpoint = Self {
+            root: root.to_path_buf(),
+            catalogue,
+            rows,
+            entry,
+        };
+        checkpoint.remove_others()?;
+        Ok((checkpoint, state))
     }
 
-    /// Writes `state` as a new generation, takes it into use and removes the old one. `old` is closed
-    /// when this returns, whatever it returns.
-    pub(crate) fn replace(
-        &self,
-        old: Box<dyn CheckpointStore>,
-        state: &State,
-    ) -> Result<(Box<dyn CheckpointStore>, Meta), CheckpointError> {
-        drop(old);
-        let previous = self.current()?;
-        let next = previous + 1;
-        let mut store = sled::SledStore::open(&self.path(next))?;
-        let mut meta = Meta::default();
-        // In pieces: one batch of everything would hold the state in memory twice over. The last
-        // batch names the applied entry; until `CURRENT` names this generation none of it counts.
-        let mut rows = state.iter().peekable();
-        loop {
-            let mut piece = Vec::new();
-            for (space, key, record) in rows.by_ref().take(10_000) {
-                meta.hash = meta.hash.wrapping_add(row_hash(space, key, record));
-                meta.rows += 1;
-                piece.push((space, key.clone(), Some(record.clone())));
-            }
-            let last = rows.peek().is_none();
-            if last {
-                meta.applied = state.applied;
-                meta.membership = state.membership.clone();
-            }
-            store.commit(Batch {
-                rows: piece,
-                meta: meta.clone(),
-            })?;
-            if last {
-                break;
-            }
-        }
-        self.set_current(next)?;
-        std::fs::remove_dir_all(self.path(previous))?;
-        Ok((Box::new(store), meta))
+    /// The last log entry that it reflects.
+    pub(crate) fn applied(&self) -> Option<LogId> {
+        self.entry.applied
     }
 
-    /// Puts a damaged generation aside under another name, and answers that name.
-    pub(crate) fn set_aside(&self) -> std::io::Result<PathBuf> {
-        let generation = self.current()?;
-        let damaged = (1u32..)
-            .map(|n| self.root.join(format!("{generation:06}.damaged-{n}")))
-            .find(|path| !path.exists())
-            .unwrap_or_else(|| self.root.join("damaged"));
-        match std::fs::rename(self.path(generation), &damaged) {
-            // Nothing is left to keep.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            result => result?,
+    /// Brings the checkpoint from where it is to `state`, of which only the rows in `dirty` have
+    /// changed since; returns when it is on disk. After an error it is where it was.
+    pub(crate) fn commit(&mut self, state: &State, dirty: &Dirty) -> Result<(), CheckpointError> {
+        if self.entry.extent.bytes > 2 * state.live_bytes() + SLACK {
+            return self.rewrite(state);
         }
-        self.set_current(generation + 1)?;
-        Ok(damaged)
+        let changed = dirty
+            .iter()
+            .map(|(space, key)| (*space, key, state.get(*space, key)));
+        let extent = self.rows.append(self.entry.extent, changed)?;
+        self.enter(self.entry.file, extent, state)
     }
-}
 
-fn verify(state: &State, meta: &Meta) -> Result<(), CheckpointError> {
-    let hash = state.iter().fold(0u64, |sum, (space, key, record)| {
-        sum.wrapping_add(row_hash(space, key, record))
-    });
-    if hash == meta.hash && state.rows() == meta.rows {
+    /// Writes all of `state` into a new rows file, which takes the old one's place.
+    pub(crate) fn rewrite(&mut self, state: &State) -> Result<(), CheckpointError> {
+        let number = self.entry.file + 1;
+        let mut rows = RowsFile::create(&rows_path(&self.root, number))?;
+        let all = state
+            .iter()
+            .map(|(space, key, record)| (space, key, Some(record)));
+        let extent = rows.append(Extent::default(), all)?;
+        File::open(&self.root)?.sync_all()?;
+        self.enter(number, extent, state)?;
+        self.rows = rows;
+        self.remove_others()
+    }
+
+    /// Makes these rows the ones that count.
+    fn enter(&mut self, file: u64, extent: Extent, state: &State) -> Result<(), CheckpointError> {
+        let entry = Entry {
+            file,
+            extent,
+            applied: state.applied,
+            membership: state.membership.clone(),
+        };
+        self.catalogue.write(&entry)?;
+        self.entry = entry;
         Ok(())
-    } else {
-        Err(CheckpointError::Checksum {
-            found: state.rows(),
-            expected: meta.rows,
-        })
     }
+
+    /// Removes the rows files that do not count (any more).
+    fn remove_others(&self) -> Result<(), CheckpointError> {
+        let current = rows_path(&self.root, self.entry.file);
+        for path in entries(&self.root, ROWS)? {
+            if path != current {
+                std::fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts a damaged checkpoint aside in a directory beside it, and answers which.
+pub(crate) fn set_aside(root: &Path) -> std::io::Result<PathBuf> {
+    let damaged = (1u32..)
+        .map(|n| root.join(format!("{DAMAGED}{n}")))
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| root.join(DAMAGED));
+    std::fs::create_dir_all(&damaged)?;
+    for prefix in [CATALOGUE, ROWS] {
+        for path in entries(root, prefix)? {
+            if let Some(name) = path.file_name() {
+                std::fs::rename(&path, damaged.join(name))?;
+            }
+        }
+    }
+    File::open(root)?.sync_all()?;
+    Ok(damaged)
+}
+
+fn rows_path(root: &Path, number: u64) -> PathBuf {
+    root.join(format!("{ROWS}{number:06}"))
+}
+
+/// What in `root` has a name that begins with `prefix`.
+fn entries(root: &Path, prefix: &str) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

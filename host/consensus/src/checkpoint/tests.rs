@@ -1,38 +1,47 @@
+use std::fs;
+use std::os::unix::fs::FileExt;
+
 use super::*;
-use crate::types::{Revision, Txn};
+use crate::types::{Key, Record, Revision, Space, Txn};
 
-fn record(value: &str, revision: u64) -> Record {
-    Record {
-        value: value.to_owned().into(),
-        created: Revision(revision),
-        modified: Revision(revision),
-    }
-}
-
-fn meta_of(state: &State) -> Meta {
-    let hash = state
-        .iter()
-        .fold(0u64, |sum, (s, k, r)| sum.wrapping_add(row_hash(s, k, r)));
-    Meta {
-        rows: state.rows(),
-        hash,
-        ..Meta::default()
-    }
-}
-
-fn dir() -> (tempfile::TempDir, CheckpointDir) {
+fn root() -> (tempfile::TempDir, PathBuf) {
     let temp = tempfile::tempdir().unwrap();
-    let dir = CheckpointDir::new(temp.path().join("state")).unwrap();
-    (temp, dir)
+    let root = temp.path().join("state");
+    (temp, root)
 }
 
-fn filled(keys: usize) -> State {
-    let mut state = State::default();
-    for key in 0..keys {
-        let txn = Txn::new().put(Space::ALL[key % 5], format!("k{key}"), format!("v{key}"));
-        state.apply(Revision(key as u64 + 1), &txn, |_| ());
+/// A state and the keys that changed in it since it was last taken.
+#[derive(Default)]
+struct Living {
+    state: State,
+    dirty: Dirty,
+    revision: u64,
+}
+
+impl Living {
+    fn apply(&mut self, txn: &Txn) {
+        self.revision += 1;
+        self.state.apply(Revision(self.revision), txn, |change| {
+            self.dirty.insert((change.space, change.key));
+        });
     }
-    state
+
+    fn put(&mut self, space: Space, key: &str, value: &str) {
+        self.apply(&Txn::new().put(space, key, value.to_owned()));
+    }
+
+    fn commit(&mut self, checkpoint: &mut Checkpoint) {
+        let dirty = std::mem::take(&mut self.dirty);
+        checkpoint.commit(&self.state, &dirty).unwrap();
+    }
+}
+
+fn filled(keys: usize) -> Living {
+    let mut living = Living::default();
+    for key in 0..keys {
+        living.put(Space::ALL[key % 5], &format!("k{key}"), &format!("v{key}"));
+    }
+    living
 }
 
 fn rows(state: &State) -> Vec<(Space, Key, Record)> {
@@ -42,99 +51,163 @@ fn rows(state: &State) -> Vec<(Space, Key, Record)> {
         .collect()
 }
 
-#[test]
-fn what_is_committed_is_there_after_a_reopen() {
-    let (_temp, dir) = dir();
-    let state = filled(100);
-    {
-        let (mut store, empty, _) = dir.open().unwrap();
-        assert_eq!(empty.rows(), 0);
-        let all = rows(&state)
-            .into_iter()
-            .map(|(s, k, r)| (s, k, Some(r)))
-            .collect();
-        store
-            .commit(Batch {
-                rows: all,
-                meta: meta_of(&state),
-            })
-            .unwrap();
-    }
-    let (_store, loaded, _) = dir.open().unwrap();
-    assert_eq!(rows(&loaded), rows(&state));
+fn assert_holds(root: &Path, state: &State) {
+    let (_, loaded) = Checkpoint::open(root).unwrap();
+    assert_eq!(rows(&loaded), rows(state));
     assert_eq!(loaded.live_bytes(), state.live_bytes());
 }
 
 #[test]
-fn a_replaced_checkpoint_holds_the_new_state_alone() {
-    let (_temp, dir) = dir();
-    let (mut store, _, _) = dir.open().unwrap();
-    let old = vec![(Space::User, Key::from("old"), Some(record("x", 1)))];
-    let mut before = State::default();
-    before.insert(Space::User, "old".into(), record("x", 1));
-    store
-        .commit(Batch {
-            rows: old,
-            meta: meta_of(&before),
-        })
-        .unwrap();
-
-    let state = filled(25_000);
-    let (store, _) = dir.replace(store, &state).unwrap();
-    drop(store);
-    let (_store, loaded, _) = dir.open().unwrap();
-    assert_eq!(rows(&loaded), rows(&state));
+fn what_is_committed_is_there_after_a_reopen() {
+    let (_temp, root) = root();
+    let mut living = filled(25_000);
+    {
+        let (mut checkpoint, empty) = Checkpoint::open(&root).unwrap();
+        assert_eq!(empty.rows(), 0);
+        living.commit(&mut checkpoint);
+        living.apply(&Txn::new().delete(Space::User, "k0"));
+        living.put(Space::Shards, "k1", "again");
+        living.commit(&mut checkpoint);
+    }
+    assert_holds(&root, &living.state);
 }
 
 #[test]
-fn an_install_that_was_interrupted_leaves_the_old_checkpoint() {
-    let (_temp, dir) = dir();
-    let (mut store, _, _) = dir.open().unwrap();
-    let state = filled(3);
-    let all = rows(&state)
-        .into_iter()
-        .map(|(s, k, r)| (s, k, Some(r)))
-        .collect();
-    store
-        .commit(Batch {
-            rows: all,
-            meta: meta_of(&state),
-        })
+fn what_was_written_but_not_entered_does_not_count_and_is_written_over() {
+    let (_temp, root) = root();
+    let mut living = filled(100);
+    let (mut checkpoint, _) = Checkpoint::open(&root).unwrap();
+    living.commit(&mut checkpoint);
+    // A crash after the rows, before the catalogue: longer than what comes next.
+    let after = living.state.clone();
+    let other = filled(1_000);
+    let all = other.state.iter().map(|(s, k, r)| (s, k, Some(r)));
+    checkpoint
+        .rows
+        .append(checkpoint.entry.extent, all)
         .unwrap();
-    drop(store);
-    // Half of a new generation, not named by CURRENT.
-    let mut half = sled::SledStore::open(&dir.path(2)).unwrap();
-    let row = vec![(Space::User, Key::from("new"), Some(record("x", 9)))];
-    half.commit(Batch {
-        rows: row,
-        meta: Meta::default(),
-    })
-    .unwrap();
-    drop(half);
+    drop(checkpoint);
+    assert_holds(&root, &after);
 
-    let (_store, loaded, _) = dir.open().unwrap();
-    assert_eq!(rows(&loaded), rows(&state));
-    assert!(!dir.path(2).exists());
+    let (mut checkpoint, _) = Checkpoint::open(&root).unwrap();
+    living.put(Space::User, "k0", "later");
+    living.commit(&mut checkpoint);
+    drop(checkpoint);
+    assert_holds(&root, &living.state);
 }
 
 #[test]
-fn content_that_does_not_match_its_checksum_is_refused() {
-    let (_temp, dir) = dir();
-    let (mut store, _, _) = dir.open().unwrap();
-    let row = vec![(Space::User, Key::from("k"), Some(record("changed", 1)))];
-    let mut other = State::default();
-    other.insert(Space::User, "k".into(), record("written", 1));
-    store
-        .commit(Batch {
-            rows: row,
-            meta: meta_of(&other),
-        })
-        .unwrap();
-    drop(store);
-    assert!(matches!(dir.open(), Err(CheckpointError::Checksum { .. })));
-    // And can be put aside, so that the member starts anew.
-    let aside = dir.set_aside().unwrap();
-    assert!(aside.exists());
-    let (_store, loaded, _) = dir.open().unwrap();
+fn a_rewritten_checkpoint_holds_the_new_state_alone() {
+    let (_temp, root) = root();
+    let mut old = Living::default();
+    old.put(Space::User, "old", "x");
+    let (mut checkpoint, _) = Checkpoint::open(&root).unwrap();
+    old.commit(&mut checkpoint);
+    let new = filled(25_000);
+    checkpoint.rewrite(&new.state).unwrap();
+    drop(checkpoint);
+    assert_holds(&root, &new.state);
+}
+
+#[test]
+fn a_rewrite_that_was_interrupted_leaves_the_old_checkpoint() {
+    let (_temp, root) = root();
+    let mut living = filled(3);
+    let (mut checkpoint, _) = Checkpoint::open(&root).unwrap();
+    living.commit(&mut checkpoint);
+    drop(checkpoint);
+    let half = rows_path(&root, 2);
+    fs::write(&half, b"half of a new file").unwrap();
+    assert_holds(&root, &living.state);
+    assert!(!half.exists());
+}
+
+#[test]
+fn the_file_stays_in_proportion_to_the_live_data() {
+    let (_temp, root) = root();
+    let (mut checkpoint, _) = Checkpoint::open(&root).unwrap();
+    let mut living = Living::default();
+    let value = "v".repeat(1_000);
+    for _ in 0..50 {
+        for key in 0..100 {
+            living.put(Space::User, &format!("k{key}"), &value);
+        }
+        living.commit(&mut checkpoint);
+        let files = entries(&root, ROWS).unwrap();
+        assert_eq!(files.len(), 1);
+        let bytes = fs::metadata(&files[0]).unwrap().len();
+        // What one commit adds comes on top of the bound.
+        let bound = 3 * living.state.live_bytes() + SLACK;
+        assert!(bytes <= bound, "{bytes} bytes, bound {bound}");
+    }
+    assert!(checkpoint.entry.file > 2, "it was never written anew");
+    drop(checkpoint);
+    assert_holds(&root, &living.state);
+}
+
+#[test]
+fn any_flipped_bit_in_the_rows_is_noticed() {
+    let (_temp, root) = root();
+    let (mut checkpoint, _) = Checkpoint::open(&root).unwrap();
+    for round in 0..3 {
+        let mut living = filled(3);
+        living.put(Space::User, "round", &round.to_string());
+        living.commit(&mut checkpoint);
+    }
+    drop(checkpoint);
+    let path = rows_path(&root, 1);
+    let bytes = fs::read(&path).unwrap();
+    let catalogue = Catalogue::open(&root.join(CATALOGUE)).unwrap();
+    let entry = catalogue.read().unwrap().unwrap();
+    let open = || RowsFile::open(&path, entry.extent, |_, _, _| ());
+    assert!(open().is_ok());
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    for at in 0..bytes.len() {
+        file.write_all_at(&[bytes[at] ^ 0x10], at as u64).unwrap();
+        assert!(open().is_err(), "byte {at}");
+        file.write_all_at(&[bytes[at]], at as u64).unwrap();
+    }
+    file.set_len(bytes.len() as u64 - 1).unwrap();
+    assert!(open().is_err(), "a shorter file");
+}
+
+#[test]
+fn rows_of_another_commit_are_noticed_though_they_are_whole() {
+    let (_temp, root) = root();
+    let (mut checkpoint, _) = Checkpoint::open(&root).unwrap();
+    let mut living = filled(1);
+    living.put(Space::User, "k", "1");
+    living.commit(&mut checkpoint);
+    let extent = checkpoint.entry.extent;
+    // The same length, other content, a right checksum.
+    let mut other = filled(1);
+    other.put(Space::User, "k", "2");
+    let all = other
+        .dirty
+        .iter()
+        .map(|(s, k)| (*s, k, other.state.get(*s, k)));
+    let forged = checkpoint.rows.append(Extent::default(), all).unwrap();
+    assert_eq!(forged.bytes, extent.bytes);
+    drop(checkpoint);
+    assert!(matches!(
+        Checkpoint::open(&root),
+        Err(CheckpointError::Rows { .. })
+    ));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_put_aside_and_a_new_one_begun() {
+    let (_temp, root) = root();
+    let mut living = filled(3);
+    let (mut checkpoint, _) = Checkpoint::open(&root).unwrap();
+    living.commit(&mut checkpoint);
+    drop(checkpoint);
+    fs::remove_file(rows_path(&root, 1)).unwrap();
+    assert!(Checkpoint::open(&root).is_err());
+
+    let aside = set_aside(&root).unwrap();
+    assert!(aside.join(CATALOGUE).exists());
+    let (_, loaded) = Checkpoint::open(&root).unwrap();
     assert_eq!(loaded.rows(), 0);
+    assert!(aside.exists());
 }

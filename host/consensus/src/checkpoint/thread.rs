@@ -1,6 +1,6 @@
 //! The thread that keeps the checkpoint close behind the state.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{Batch, CheckpointDir, CheckpointError, CheckpointStore, Meta};
+use super::{Checkpoint, CheckpointError};
 use crate::snapshot::Image;
-use crate::state::row_hash;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
-use crate::types::{Key, Record, Space};
+use crate::types::{Key, Space};
 
-/// The keys that changed since the last checkpoint, with what the checkpoint holds of each.
-pub(crate) type Dirty = HashMap<(Space, Key), Option<Record>>;
+/// The keys that changed since the last checkpoint.
+pub(crate) type Dirty = HashSet<(Space, Key)>;
 
 type Reply<T> = oneshot::Sender<Result<T, CheckpointError>>;
 
@@ -38,18 +37,14 @@ pub(crate) struct Checkpointer {
 
 impl Checkpointer {
     pub(crate) fn start(
-        dir: CheckpointDir,
-        disk: Box<dyn CheckpointStore>,
-        meta: Meta,
+        checkpoint: Checkpoint,
         store: Arc<Store>,
         interval: Duration,
         telemetry: Arc<Telemetry>,
     ) -> std::io::Result<Self> {
         let (jobs, inbox) = channel();
         let worker = Worker {
-            dir,
-            disk: Some(disk),
-            meta,
+            checkpoint,
             store,
             interval,
             telemetry,
@@ -85,18 +80,16 @@ impl Checkpointer {
     }
 
     async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, CheckpointError> {
-        let ended = || CheckpointError::Store("the checkpoint thread has ended".into());
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(job(reply)).map_err(|_| ended())?;
-        answer.await.map_err(|_| ended())?
+        self.jobs
+            .send(job(reply))
+            .map_err(|_| CheckpointError::Ended)?;
+        answer.await.map_err(|_| CheckpointError::Ended)?
     }
 }
 
 struct Worker {
-    dir: CheckpointDir,
-    /// None only after an install that failed half-way: nothing can be written any more.
-    disk: Option<Box<dyn CheckpointStore>>,
-    meta: Meta,
+    checkpoint: Checkpoint,
     store: Arc<Store>,
     interval: Duration,
     telemetry: Arc<Telemetry>,
@@ -129,11 +122,11 @@ impl Worker {
 
     fn commit(&mut self) -> Result<Image, CheckpointError> {
         let (image, dirty) = self.store.take_dirty();
-        if dirty.is_empty() && image.0.applied == self.meta.applied {
+        if dirty.is_empty() && image.0.applied == self.checkpoint.applied() {
             return Ok(image);
         }
         let started = Instant::now();
-        match self.write(&image, &dirty) {
+        match self.checkpoint.commit(&image.0, &dirty) {
             Ok(()) => {
                 self.telemetry
                     .checkpoint_seconds
@@ -148,43 +141,10 @@ impl Worker {
         }
     }
 
-    fn write(&mut self, image: &Image, dirty: &Dirty) -> Result<(), CheckpointError> {
-        let mut meta = self.meta.clone();
-        let mut rows = Vec::with_capacity(dirty.len());
-        for ((space, key), before) in dirty {
-            let after = image.0.get(*space, key);
-            if let Some(before) = before {
-                meta.hash = meta.hash.wrapping_sub(row_hash(*space, key, before));
-                meta.rows -= 1;
-            }
-            if let Some(after) = after {
-                meta.hash = meta.hash.wrapping_add(row_hash(*space, key, after));
-                meta.rows += 1;
-            }
-            rows.push((*space, key.clone(), after.cloned()));
-        }
-        meta.applied = image.0.applied;
-        meta.membership = image.0.membership.clone();
-        let disk = self.disk.as_mut().ok_or_else(closed)?;
-        disk.commit(Batch {
-            rows,
-            meta: meta.clone(),
-        })?;
-        self.meta = meta;
-        Ok(())
-    }
-
     fn install(&mut self, image: &Image) -> Result<(), CheckpointError> {
-        let old = self.disk.take().ok_or_else(closed)?;
-        let (disk, meta) = self.dir.replace(old, &image.0)?;
-        self.disk = Some(disk);
-        self.meta = meta;
+        self.checkpoint.rewrite(&image.0)?;
         // From here on reads see it, and what changes next is dirty against it.
         self.store.install(image);
         Ok(())
     }
-}
-
-fn closed() -> CheckpointError {
-    CheckpointError::Store("the checkpoint is closed after an install that failed".into())
 }
