@@ -5,7 +5,7 @@
 //! what the leader must do. An acknowledged write is on the disks of a majority.
 //!
 //! Four parts, each with one idea:
-//! - the *log* (`log`): entries and votes, fsynced, one writer thread;
+//! - the *log* (`log`): entries and votes, fsynced, many by one fsync;
 //! - the *state* (`state`, `store`, `watch`): an ordered map in memory that serves every read;
 //! - the *checkpoint* (`checkpoint`): the state on disk, behind the log, written in the background;
 //! - the *peers* (`peers`): binary frames over one connection each way.

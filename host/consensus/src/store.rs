@@ -1,15 +1,16 @@
 //! The living state and all who look at it: reads, watches, the checkpoint.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::checkpoint::Dirty;
+use crate::checkpoint::Changes;
 use crate::raft::{Entry, LogId, Outcome, Payload, StoredMembership};
 use crate::snapshot::Image;
 use crate::state::State;
-use crate::types::{Event, Page, Record, Revision, Scan, Space};
+use crate::types::{Event, Key, Page, Record, Revision, Scan, Space};
 use crate::watch::{History, Watch};
 
 /// The state in memory. Entries are applied by the Raft core alone, one batch at a time; everybody
@@ -17,7 +18,7 @@ use crate::watch::{History, Watch};
 pub(crate) struct Store {
     state: RwLock<State>,
     /// Locked after `state`, never before it.
-    dirty: Mutex<Dirty>,
+    unwritten: Mutex<HashMap<(Space, Key), Option<Record>>>,
     history: Arc<History>,
     applied: watch::Sender<u64>,
 }
@@ -27,7 +28,7 @@ impl Store {
         let revision = state.revision();
         Arc::new(Self {
             state: RwLock::new(state),
-            dirty: Mutex::default(),
+            unwritten: Mutex::default(),
             history: History::starting_after(revision),
             applied: watch::Sender::new(revision.0),
         })
@@ -76,7 +77,7 @@ impl Store {
         let mut outcomes = Vec::new();
         let mut events: Vec<Event> = Vec::new();
         let mut state = self.state.write();
-        let mut dirty = self.dirty.lock();
+        let mut unwritten = self.unwritten.lock();
         for entry in entries {
             let outcome = match &entry.payload {
                 Payload::Blank => Outcome::Applied,
@@ -88,7 +89,7 @@ impl Store {
                 Payload::Normal(command) => {
                     let revision = Revision(entry.log_id.index);
                     state.apply(revision, &command.0, |event| {
-                        dirty.insert((event.space, event.key.clone()));
+                        unwritten.insert((event.space, event.key.clone()), event.record.clone());
                         events.push(event);
                     })
                 }
@@ -97,23 +98,31 @@ impl Store {
             outcomes.push(outcome);
         }
         let applied = state.revision().0;
-        drop(dirty);
+        drop(unwritten);
         drop(state);
         self.history.extend(events);
         self.applied.send_replace(applied);
         outcomes
     }
 
-    /// The state as it is, and the keys that changed since this was last asked.
-    pub(crate) fn take_dirty(&self) -> (Image, Dirty) {
+    /// The state as it is, and what changed since this was last asked.
+    pub(crate) fn take_changes(&self) -> (Image, Changes) {
         let state = self.state.read();
-        let dirty = std::mem::take(&mut *self.dirty.lock());
-        (Image(Arc::new(state.clone())), dirty)
+        let changes = Changes {
+            rows: std::mem::take(&mut *self.unwritten.lock()),
+            applied: state.applied,
+            membership: state.membership.clone(),
+        };
+        (Image(Arc::new(state.clone())), changes)
     }
 
     /// Takes back what could not be written.
-    pub(crate) fn give_back(&self, unwritten: Dirty) {
-        self.dirty.lock().extend(unwritten);
+    pub(crate) fn give_back(&self, changes: Changes) {
+        let mut unwritten = self.unwritten.lock();
+        for (key, record) in changes.rows {
+            // What has changed again meanwhile is newer.
+            unwritten.entry(key).or_insert(record);
+        }
     }
 
     /// Ends all watches: nothing will change here any more.
@@ -124,7 +133,7 @@ impl Store {
     /// Jumps to another state.
     pub(crate) fn install(&self, image: &Image) {
         let mut state = self.state.write();
-        self.dirty.lock().clear();
+        self.unwritten.lock().clear();
         *state = (*image.0).clone();
         let revision = state.revision();
         drop(state);

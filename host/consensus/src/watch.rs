@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use crate::types::{Event, Revision, Space};
 
 /// How many changes are kept.
-const MAX_EVENTS: usize = 65_536;
+const MAX_EVENTS: usize = 16_384;
 /// How many bytes of keys and values they may hold.
-const MAX_BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// Why a watch cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

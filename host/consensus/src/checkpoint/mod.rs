@@ -12,6 +12,7 @@ mod catalogue;
 mod rows;
 mod thread;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -19,9 +20,10 @@ use serde::{Deserialize, Serialize};
 
 use self::catalogue::Catalogue;
 use self::rows::{Extent, RowsFile};
-pub(crate) use self::thread::{Checkpointer, Dirty};
+pub(crate) use self::thread::Checkpointer;
 use crate::raft::{LogId, StoredMembership};
 use crate::state::State;
+use crate::types::{Key, Record, Space};
 
 /// A rows file may grow by this much beyond twice the live data before it is written anew.
 const SLACK: u64 = 1 << 20;
@@ -41,6 +43,17 @@ struct Entry {
     applied: Option<LogId>,
     /// The membership as of that entry.
     membership: StoredMembership,
+}
+
+/// What happened since the last checkpoint.
+#[derive(Default)]
+pub(crate) struct Changes {
+    /// What each key that changed holds now; none where it was deleted.
+    pub rows: HashMap<(Space, Key), Option<Record>>,
+    /// The entry with which it holds that.
+    pub applied: Option<LogId>,
+    /// The membership as of that entry.
+    pub membership: StoredMembership,
 }
 
 /// Why a checkpoint cannot be used.
@@ -114,17 +127,25 @@ impl Checkpoint {
         self.entry.applied
     }
 
-    /// Brings the checkpoint from where it is to `state`, of which only the rows in `dirty` have
-    /// changed since; returns when it is on disk. After an error it is where it was.
-    pub(crate) fn commit(&mut self, state: &State, dirty: &Dirty) -> Result<(), CheckpointError> {
-        if self.entry.extent.bytes > 2 * state.live_bytes() + SLACK {
-            return self.rewrite(state);
-        }
-        let changed = dirty
+    /// Whether it is time to [`rewrite`](Self::rewrite) it, with so many bytes of live data.
+    pub(crate) fn is_stale(&self, live_bytes: u64) -> bool {
+        self.entry.extent.bytes > 2 * live_bytes + SLACK
+    }
+
+    /// Adds what changed since the last commit or rewrite; returns when it is on disk. After an error
+    /// the checkpoint is where it was.
+    pub(crate) fn commit(&mut self, changes: &Changes) -> Result<(), CheckpointError> {
+        let rows = changes
+            .rows
             .iter()
-            .map(|(space, key)| (*space, key, state.get(*space, key)));
-        let extent = self.rows.append(self.entry.extent, changed)?;
-        self.enter(self.entry.file, extent, state)
+            .map(|((space, key), record)| (*space, key, record.as_ref()));
+        let extent = self.rows.append(self.entry.extent, rows)?;
+        self.enter(Entry {
+            file: self.entry.file,
+            extent,
+            applied: changes.applied,
+            membership: changes.membership.clone(),
+        })
     }
 
     /// Writes all of `state` into a new rows file, which takes the old one's place.
@@ -136,19 +157,18 @@ impl Checkpoint {
             .map(|(space, key, record)| (space, key, Some(record)));
         let extent = rows.append(Extent::default(), all)?;
         File::open(&self.root)?.sync_all()?;
-        self.enter(number, extent, state)?;
+        self.enter(Entry {
+            file: number,
+            extent,
+            applied: state.applied,
+            membership: state.membership.clone(),
+        })?;
         self.rows = rows;
         self.remove_others()
     }
 
     /// Makes these rows the ones that count.
-    fn enter(&mut self, file: u64, extent: Extent, state: &State) -> Result<(), CheckpointError> {
-        let entry = Entry {
-            file,
-            extent,
-            applied: state.applied,
-            membership: state.membership.clone(),
-        };
+    fn enter(&mut self, entry: Entry) -> Result<(), CheckpointError> {
         self.catalogue.write(&entry)?;
         self.entry = entry;
         Ok(())

@@ -1,6 +1,5 @@
 //! The thread that keeps the checkpoint close behind the state.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -9,14 +8,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{Checkpoint, CheckpointError};
+use super::{Changes, Checkpoint, CheckpointError};
 use crate::snapshot::Image;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
-use crate::types::{Key, Space};
-
-/// The keys that changed since the last checkpoint.
-pub(crate) type Dirty = HashSet<(Space, Key)>;
 
 type Reply<T> = oneshot::Sender<Result<T, CheckpointError>>;
 
@@ -110,7 +105,9 @@ impl Worker {
                     return;
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Err(error) = self.commit() {
+                    // Without the image: while one is held, every change copies what it touches.
+                    let (_, changes) = self.store.take_changes();
+                    if let Err(error) = self.write(changes) {
                         tracing::error!(%error, "cannot write the checkpoint; the log keeps growing until it can");
                     }
                 }
@@ -121,24 +118,34 @@ impl Worker {
     }
 
     fn commit(&mut self) -> Result<Image, CheckpointError> {
-        let (image, dirty) = self.store.take_dirty();
-        if dirty.is_empty() && image.0.applied == self.checkpoint.applied() {
-            return Ok(image);
+        let (image, changes) = self.store.take_changes();
+        self.write(changes)?;
+        Ok(image)
+    }
+
+    /// Brings the checkpoint up to these changes, or beyond them.
+    fn write(&mut self, changes: Changes) -> Result<(), CheckpointError> {
+        if changes.rows.is_empty() && changes.applied == self.checkpoint.applied() {
+            return Ok(());
         }
         let started = Instant::now();
-        match self.checkpoint.commit(&image.0, &dirty) {
+        let written = if self.checkpoint.is_stale(self.store.live_bytes()) {
+            self.checkpoint.rewrite(&self.store.image().0)
+        } else {
+            self.checkpoint.commit(&changes)
+        };
+        match written {
             Ok(()) => {
                 self.telemetry
                     .checkpoint_seconds
                     .observe(started.elapsed().as_secs_f64());
-                self.telemetry.checkpoint_rows.inc_by(dirty.len() as u64);
-                Ok(image)
+                self.telemetry
+                    .checkpoint_rows
+                    .inc_by(changes.rows.len() as u64);
             }
-            Err(error) => {
-                self.store.give_back(dirty);
-                Err(error)
-            }
+            Err(_) => self.store.give_back(changes),
         }
+        written
     }
 
     fn install(&mut self, image: &Image) -> Result<(), CheckpointError> {

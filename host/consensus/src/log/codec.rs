@@ -24,7 +24,7 @@ impl raft_log::Types for LogTypes {
     type LogId = StoredLogId;
     type LogPayload = StoredPayload;
     type Vote = StoredVote;
-    type Callback = std::sync::mpsc::SyncSender<io::Result<()>>;
+    type Callback = super::flush::UnderWay;
     type UserData = u8;
 
     fn log_index(log_id: &StoredLogId) -> u64 {

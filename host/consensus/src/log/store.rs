@@ -9,29 +9,27 @@ use std::time::Duration;
 
 use openraft::OptionalSend;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
-use parking_lot::Mutex;
 use raft_log::RaftLog;
 use raft_log::api::raft_log_writer::RaftLogWriter;
 use tokio::sync::oneshot;
 
-use super::codec::{LogTypes, StoredLogId, StoredPayload, StoredVote};
-use super::writer::{Waiter, Writer};
+use super::codec::{StoredLogId, StoredPayload, StoredVote};
+use super::flush::{SharedLog, Waiter};
 use crate::error::StartError;
 use crate::raft::{Entry, LogId, TypeConfig, Vote};
 use crate::telemetry::Telemetry;
 
 /// Entries in memory, so that replication and apply seldom read the disk.
-const CACHE_ENTRIES: usize = 50_000;
+const CACHE_ENTRIES: usize = 10_000;
 /// The same bound in bytes.
-const CACHE_BYTES: usize = 64 << 20;
+const CACHE_BYTES: usize = 16 << 20;
 /// What one replication message carries at most, save a single larger entry.
 const MAX_BATCH_BYTES: u64 = 4 << 20;
 
 /// The durable log. Clones share it.
 #[derive(Clone)]
 pub(crate) struct LogStore {
-    log: Arc<Mutex<RaftLog<LogTypes>>>,
-    writer: Arc<Writer>,
+    log: Arc<SharedLog>,
 }
 
 impl LogStore {
@@ -49,52 +47,49 @@ impl LogStore {
         config.log_cache_capacity = Some(CACHE_BYTES);
         config.wal.chunk_max_size = Some(usize::try_from(chunk_bytes).unwrap_or(usize::MAX));
         config.wal.read_buffer_size = Some(1 << 20);
-        // The writer thread batches already; waiting for more would only add latency.
+        // What comes during one fsync shares the next; waiting for more would only add latency.
         config.wal.flush_batch_wait = Some(Duration::ZERO);
         let log = RaftLog::open(Arc::new(config)).map_err(|error| damaged(dir, data, &error))?;
-        let log = Arc::new(Mutex::new(log));
-        let writer = Writer::start(log.clone(), telemetry)
-            .map_err(StartError::io("start the writer thread of", dir))?;
         Ok(Self {
-            log,
-            writer: Arc::new(writer),
+            log: Arc::new(SharedLog::new(log, telemetry)),
         })
     }
 
     /// The last entry that has been given back to the disk.
     pub(crate) fn purged(&self) -> Option<LogId> {
-        self.log.lock().log_state().purged().map(|id| id.0)
+        self.log.with(|log| log.log_state().purged().map(|id| id.0))
     }
 
     /// The log's size on disk, in bytes.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.log.lock().on_disk_size()
+        self.log.with(|log| log.on_disk_size())
     }
 
     /// Returns when everything appended so far is on disk.
     pub(super) async fn flush(&self) -> io::Result<()> {
         let (done, wait) = oneshot::channel();
-        self.writer.flush(Waiter::Task(done));
+        self.log.flush(Waiter::Task(done));
         wait.await
-            .map_err(|_| io::Error::other("the log's writer thread has ended"))?
+            .map_err(|_| io::Error::other("the log's thread has ended"))?
     }
 
     fn read(&self, from: u64, to: u64, max_bytes: u64) -> io::Result<Vec<Entry>> {
-        let log = self.log.lock();
-        let mut entries = Vec::new();
-        let mut bytes = 0;
-        for item in log.read(from, to) {
-            let (StoredLogId(log_id), payload) = item?;
-            bytes += payload.size();
-            if bytes > max_bytes && !entries.is_empty() {
-                break;
+        self.log.with(|log| {
+            let mut entries = Vec::new();
+            let mut bytes = 0;
+            for item in log.read(from, to) {
+                let (StoredLogId(log_id), payload) = item?;
+                bytes += payload.size();
+                if bytes > max_bytes && !entries.is_empty() {
+                    break;
+                }
+                entries.push(Entry {
+                    log_id,
+                    payload: payload.0,
+                });
             }
-            entries.push(Entry {
-                log_id,
-                payload: payload.0,
-            });
-        }
-        Ok(entries)
+            Ok(entries)
+        })
     }
 }
 
@@ -142,7 +137,9 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
-        Ok(self.log.lock().log_state().vote().map(|vote| vote.0))
+        Ok(self
+            .log
+            .with(|log| log.log_state().vote().map(|vote| vote.0)))
     }
 }
 
@@ -150,11 +147,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
-        let log = self.log.lock();
-        let state = log.log_state();
-        Ok(LogState {
-            last_purged_log_id: state.purged().map(|id| id.0),
-            last_log_id: state.last().map(|id| id.0),
+        self.log.with(|log| {
+            let state = log.log_state();
+            Ok(LogState {
+                last_purged_log_id: state.purged().map(|id| id.0),
+                last_log_id: state.last().map(|id| id.0),
+            })
         })
     }
 
@@ -163,7 +161,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        self.log.lock().save_vote(StoredVote(*vote))?;
+        self.log.with(|log| log.save_vote(StoredVote(*vote)))?;
         self.flush().await
     }
 
@@ -171,16 +169,20 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         // Without an fsync of its own: it goes to disk with the next append. What it saves is
         // replay after a restart, not safety.
         if let Some(committed) = committed {
-            let mut log = self.log.lock();
-            if Some(committed) <= log.log_state().last().map(|id| id.0) {
-                log.commit(StoredLogId(committed))?;
-            }
+            self.log.with(|log| {
+                if Some(committed) <= log.log_state().last().map(|id| id.0) {
+                    log.commit(StoredLogId(committed))?;
+                }
+                Ok::<_, io::Error>(())
+            })?;
         }
         Ok(())
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
-        Ok(self.log.lock().log_state().committed().map(|id| id.0))
+        Ok(self
+            .log
+            .with(|log| log.log_state().committed().map(|id| id.0)))
     }
 
     async fn append<I>(
@@ -196,19 +198,19 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             .into_iter()
             .map(|entry| (StoredLogId(entry.log_id), StoredPayload(entry.payload)));
         // Readable as soon as this returns; durable when the callback says so.
-        self.log.lock().append(records)?;
-        self.writer.flush(Waiter::Raft(callback));
+        self.log.with(|log| log.append(records))?;
+        self.log.flush(Waiter::Raft(callback));
         Ok(())
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
         let first_gone = last_log_id.map_or(0, |id| id.index + 1);
-        self.log.lock().truncate(first_gone)?;
+        self.log.with(|log| log.truncate(first_gone))?;
         self.flush().await
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
-        self.log.lock().purge(StoredLogId(log_id))?;
+        self.log.with(|log| log.purge(StoredLogId(log_id)))?;
         // Whole files are removed behind the fsync of the purge record.
         self.flush().await
     }

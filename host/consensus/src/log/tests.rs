@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::vote::RaftLeaderId;
 
@@ -126,5 +127,30 @@ async fn a_flipped_bit_anywhere_is_refused_with_the_file_and_the_way_out() {
             Err(other) => panic!("byte {byte}: {other}"),
             Ok(_) => panic!("byte {byte}: a damaged log was opened"),
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn everybody_who_waits_for_the_disk_is_answered_and_a_drop_waits_for_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        let log = open(dir.path()).unwrap();
+        let waiters: Vec<_> = (0..8)
+            .map(|_| {
+                let log = log.clone();
+                tokio::spawn(async move {
+                    for _ in 0..50 {
+                        log.flush().await.unwrap();
+                        log.disk_bytes();
+                    }
+                })
+            })
+            .collect();
+        for waiter in waiters {
+            waiter.await.unwrap();
+        }
+        // Nobody waits for the answer to this one.
+        let _ = log.flush().now_or_never();
+        drop(log);
     }
 }
