@@ -1,4 +1,4 @@
-//! Members in one process, over real sockets and real disks.
+//! What a group promises: its members keep it over restarts, changes of the group and lost disks.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,194 +7,15 @@
     reason = "a test fails by panicking"
 )]
 
+mod common;
+
 use std::collections::BTreeSet;
-use std::convert::Infallible;
-use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Response, StatusCode};
-use http_body_util::Empty;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use common::{Node, bind, directory, metric_above, rebind, solo, solo_at, trio};
 use portolan_consensus::{
-    Consistency, Error, Limits, Member, MemberId, Options, RaftOptions, Revision, Scan, Space,
-    StartError, StartMode, Txn, WatchError,
+    Consistency, Error, RaftOptions, Revision, Scan, Space, StartError, StartMode, Txn, WatchError,
 };
-use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-
-/// A member and the listener that other members reach it at.
-struct Node {
-    member: Member,
-    listener: JoinHandle<()>,
-}
-
-impl Node {
-    async fn start(
-        listener: TcpListener,
-        id: Option<MemberId>,
-        data: &Path,
-        start: StartMode,
-        raft: RaftOptions,
-    ) -> Result<Self, StartError> {
-        let options = Options {
-            id,
-            advertise: listener.local_addr().unwrap().to_string(),
-            data: data.to_path_buf(),
-            start,
-            raft,
-            limits: Limits::default(),
-            registry: prometheus::Registry::new(),
-        };
-        let member = Member::start(options).await?;
-        let listener = tokio::spawn(listen(listener, member.clone()));
-        Ok(Self { member, listener })
-    }
-
-    async fn stop(self) {
-        self.member.shutdown().await.unwrap();
-        self.listener.abort();
-        let _ = self.listener.await;
-    }
-
-    async fn put(&self, key: &str, value: &str) -> Revision {
-        self.member
-            .txn(Txn::new().put(Space::User, key, value.to_owned()))
-            .await
-            .unwrap()
-            .revision
-    }
-
-    async fn get(&self, key: &str) -> Option<String> {
-        let record = self
-            .member
-            .get(Space::User, key, Consistency::Linearizable)
-            .await
-            .unwrap();
-        record.map(|record| String::from_utf8(record.value.to_vec()).unwrap())
-    }
-
-    async fn leads(&self) {
-        let mut leadership = self.member.leadership();
-        tokio::time::timeout(
-            Duration::from_secs(10),
-            leadership.wait_for(|now| now.is_self),
-        )
-        .await
-        .expect("the member must become leader")
-        .unwrap();
-    }
-}
-
-/// Waits until the log id called `name` in the metrics is past `index`.
-async fn metric_above(node: &Node, name: &str, index: u64) {
-    for _ in 0..500 {
-        let metrics = serde_json::to_value(node.member.metrics()).unwrap();
-        if metrics[name]["index"].as_u64() > Some(index) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{name} does not pass {index}: {:?}", node.member.metrics());
-}
-
-/// Answers upgrades at the peers' path, as the daemon's listener does.
-async fn listen(listener: TcpListener, member: Member) {
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        let member = member.clone();
-        let service = service_fn(move |mut request| {
-            let member = member.clone();
-            async move {
-                tokio::spawn(async move {
-                    let upgraded = hyper::upgrade::on(&mut request).await.unwrap();
-                    member.serve_peer(TokioIo::new(upgraded)).await;
-                });
-                let response = Response::builder()
-                    .status(StatusCode::SWITCHING_PROTOCOLS)
-                    .header("connection", "upgrade")
-                    .header("upgrade", portolan_consensus::PEER_PROTOCOL)
-                    .body(Empty::<Bytes>::new())
-                    .unwrap();
-                Ok::<_, Infallible>(response)
-            }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        tokio::spawn(connection);
-    }
-}
-
-async fn bind() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").await.unwrap()
-}
-
-async fn rebind(addr: &str) -> TcpListener {
-    for _ in 0..200 {
-        if let Ok(listener) = TcpListener::bind(addr).await {
-            return listener;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{addr} stays taken");
-}
-
-fn directory() -> TempDir {
-    tempfile::tempdir().unwrap()
-}
-
-async fn solo(data: &Path) -> Node {
-    solo_at(bind().await, data).await
-}
-
-async fn solo_at(listener: TcpListener, data: &Path) -> Node {
-    let raft = RaftOptions::default();
-    let node = Node::start(listener, None, data, StartMode::Bootstrap, raft)
-        .await
-        .unwrap();
-    node.leads().await;
-    node
-}
-
-/// Three voters; the first leads.
-async fn trio(raft: RaftOptions) -> (Vec<Node>, Vec<TempDir>) {
-    let dirs: Vec<_> = (0..3).map(|_| directory()).collect();
-    let first = Node::start(
-        bind().await,
-        Some(1),
-        dirs[0].path(),
-        StartMode::Bootstrap,
-        raft.clone(),
-    )
-    .await
-    .unwrap();
-    first.leads().await;
-    let mut nodes = vec![first];
-    for id in [2, 3] {
-        let dir = dirs[id as usize - 1].path();
-        let node = Node::start(
-            bind().await,
-            Some(id),
-            dir,
-            StartMode::Standby,
-            raft.clone(),
-        )
-        .await
-        .unwrap();
-        let addr = node.member.advertise().to_owned();
-        nodes[0].member.add_learner(id, addr).await.unwrap();
-        nodes.push(node);
-    }
-    nodes[0]
-        .member
-        .change_membership(BTreeSet::from([1, 2, 3]))
-        .await
-        .unwrap();
-    (nodes, dirs)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_of_one_keeps_what_it_acknowledged_over_a_restart() {

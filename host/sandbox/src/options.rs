@@ -33,6 +33,9 @@ pub struct SandboxOptions {
     pub connect_ms: u64,
     /// Per HTTP request: redirects followed.
     pub redirects: u32,
+    /// For `https`: a PEM file of certificates to trust beside the operating system's, for services
+    /// that a private authority vouches for. Read once, at the start.
+    pub extra_ca_file: Option<PathBuf>,
     /// Per call: lines of log, those on stdout and stderr included; more are dropped and counted.
     pub log_lines: u32,
     /// Per call: bytes of log.
@@ -71,6 +74,7 @@ impl Default for SandboxOptions {
             request_ms: 10_000,
             connect_ms: 5_000,
             redirects: 5,
+            extra_ca_file: None,
             log_lines: 200,
             log_bytes: 64 << 10,
             concurrency: 32,

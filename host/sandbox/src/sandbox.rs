@@ -91,7 +91,7 @@ impl Sandbox {
             handle: runtime.handle().clone(),
             runtime: Some(runtime),
             slots: Arc::new(Semaphore::new(options.concurrency)),
-            http: Arc::new(ClientSetup::new(&options, lookup).map_err(SetupError::Engine)?),
+            http: Arc::new(ClientSetup::new(&options, lookup)?),
             metrics: Metrics::new(registry)?,
             engine,
             linker,

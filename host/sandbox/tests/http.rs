@@ -83,13 +83,16 @@ async fn what_is_not_granted_is_denied_with_the_command_that_grants_it() {
 async fn a_granted_name_that_leads_inside_is_denied() {
     let stub = Stub::start().await;
     let port = stub.port();
-    let sandbox = sandbox_resolving(&[
-        ("rebound.test", &["127.0.0.1"]),
-        ("metadata.test", &["169.254.169.254"]),
-        ("mixed.test", &["8.8.8.8", "::ffff:10.0.0.1"]),
-        ("intra.test", &["127.0.0.1"]),
-        ("localhost", &["127.0.0.1"]),
-    ]);
+    let sandbox = sandbox_resolving(
+        options(),
+        &[
+            ("rebound.test", &["127.0.0.1"]),
+            ("metadata.test", &["169.254.169.254"]),
+            ("mixed.test", &["8.8.8.8", "::ffff:10.0.0.1"]),
+            ("intra.test", &["127.0.0.1"]),
+            ("localhost", &["127.0.0.1"]),
+        ],
+    );
     let names = [
         "rebound.test",
         "metadata.test",

@@ -1,25 +1,25 @@
 //! Bindings: provider accounts as operators give and see them.
 
+mod credentials;
+mod served;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use portolan_consensus::{ClusterKey, Consistency, Revision, Space, Txn};
+use portolan_consensus::{Consistency, Revision, Space, Txn};
 use portolan_sandbox::HostGrant;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::documents::{Binding, OwnedSets, Serves, ZoneRecords, encode, keys};
+use self::credentials::SET;
+use self::served::check_zones;
+use crate::documents::{Binding, encode, keys};
 use crate::error::SteeringError;
 use crate::input;
 use crate::names::{BindingName, ZoneName};
 use crate::provider::{Account, ProviderError};
 use crate::steering::Steering;
 use crate::store::{Stored, check_revision, revision_of, until_settled};
-
-/// What stands for a credential's value in answers; in a request it means "the one that stands".
-const SET: &str = "set";
 
 /// A binding as a request gives it.
 #[derive(Debug, Deserialize)]
@@ -198,7 +198,7 @@ impl Steering {
         name: &BindingName,
         consistency: Consistency,
     ) -> Result<Option<Stored<Binding>>, SteeringError> {
-        self.store.load(&keys::provider(name), consistency).await
+        Ok(self.store.load(&keys::provider(name), consistency).await?)
     }
 
     /// A binding's account, with its credentials opened.
@@ -207,21 +207,11 @@ impl Steering {
         name: &BindingName,
         binding: &Binding,
     ) -> Result<Account, SteeringError> {
-        let credentials = binding
-            .credentials
-            .iter()
-            .map(|(credential, sealed)| {
-                Ok((
-                    credential.clone(),
-                    open(&self.cluster_key()?, name, credential, sealed)?,
-                ))
-            })
-            .collect::<Result<_, SteeringError>>()?;
         Ok(Account {
             binding: name.clone(),
             plugin: binding.plugin.clone(),
             settings: Value::Object(binding.settings.clone()),
-            credentials,
+            credentials: self.open_credentials(name, binding)?,
             hosts: binding.hosts.clone(),
         })
     }
@@ -280,49 +270,6 @@ impl Steering {
         ))
     }
 
-    /// Seals what the request gives and keeps what stands where it says so.
-    fn seal_credentials(
-        &self,
-        name: &BindingName,
-        before: Option<&Binding>,
-        spec: &BindingSpec,
-    ) -> Result<BTreeMap<String, String>, SteeringError> {
-        let same_plugin = before.filter(|before| before.plugin == spec.plugin);
-        let kept = same_plugin.map(|before| &before.credentials);
-        let Some(given) = &spec.credentials else {
-            return match (kept, before) {
-                (Some(kept), _) => Ok(kept.clone()),
-                (None, Some(before)) if !before.credentials.is_empty() => {
-                    Err(SteeringError::invalid(
-                        "credentials",
-                        format!(
-                            "those that stand were given to the plugin {}; give them again",
-                            before.plugin
-                        ),
-                    ))
-                }
-                (None, _) => Ok(BTreeMap::new()),
-            };
-        };
-        given
-            .iter()
-            .map(|(credential, value)| {
-                let at = format!("credentials.{credential}");
-                let sealed = match value.expose_secret() {
-                    SET => kept
-                        .and_then(|kept| kept.get(credential))
-                        .cloned()
-                        .ok_or_else(|| {
-                            SteeringError::invalid(at, "none stands to be kept; give its value")
-                        })?,
-                    "" => return Err(SteeringError::invalid(at, "is empty")),
-                    secret => seal(&self.cluster_key()?, name, credential, secret),
-                };
-                Ok((credential.clone(), sealed))
-            })
-            .collect()
-    }
-
     /// Whether the plugin is there and takes the binding.
     async fn check_account(
         &self,
@@ -341,83 +288,6 @@ impl Steering {
             },
         })
     }
-
-    /// Adds to `txn` that `zone` is served by `name` from now on, unless another binding serves it.
-    async fn take_on(
-        &self,
-        txn: Txn,
-        name: &BindingName,
-        zone: &ZoneName,
-        index: usize,
-    ) -> Result<Txn, SteeringError> {
-        let key = keys::serves(zone);
-        let serves = self
-            .store
-            .load::<Serves>(&key, Consistency::Linearizable)
-            .await?;
-        if let Some(other) = serves
-            .as_ref()
-            .filter(|serves| serves.document.binding != *name)
-        {
-            return Err(SteeringError::invalid(
-                format!("zones[{index}]"),
-                format!(
-                    "{zone} is served by the provider {} already",
-                    other.document.binding
-                ),
-            ));
-        }
-        let document = Serves {
-            binding: name.clone(),
-        };
-        Ok(txn
-            .guard(Space::Steering, key.as_str(), revision_of(&serves))
-            .put(Space::Steering, key, encode(&document)))
-    }
-
-    /// Adds to `txn` that nobody serves `zone` from now on.
-    async fn let_go(
-        &self,
-        txn: Txn,
-        name: &BindingName,
-        zone: &ZoneName,
-        force: bool,
-    ) -> Result<Txn, SteeringError> {
-        let (zone_key, owned_key) = (keys::zone(zone), keys::owned(zone));
-        let records = self
-            .store
-            .load::<ZoneRecords>(&zone_key, Consistency::Linearizable)
-            .await?;
-        let owned = self
-            .store
-            .load::<OwnedSets>(&owned_key, Consistency::Linearizable)
-            .await?;
-        let wanted = records
-            .as_ref()
-            .map_or(0, |stored| stored.document.records.len());
-        let ours = owned.as_ref().map_or(0, |stored| stored.document.count());
-        if !force && wanted + ours > 0 {
-            return Err(SteeringError::Conflict(format!(
-                "the zone {zone} of the provider {name} has {wanted} wanted record sets, and {ours} \
-                 that stand there are ours; remove the records first, or repeat with ?force=true to \
-                 leave them in the zone as they are"
-            )));
-        }
-        Ok(txn
-            .guard(Space::Steering, zone_key, revision_of(&records))
-            .guard(Space::Steering, owned_key, revision_of(&owned))
-            .delete(Space::Steering, keys::serves(zone)))
-    }
-
-    fn cluster_key(&self) -> Result<ClusterKey, SteeringError> {
-        self.member.cluster_key().ok_or_else(|| {
-            SteeringError::Unavailable(
-                "this member has not been given the cluster key yet, which seals credentials; ask \
-                 another member, or try again when it has joined"
-                    .to_owned(),
-            )
-        })
-    }
 }
 
 fn binding_name(text: &str) -> Result<BindingName, SteeringError> {
@@ -428,46 +298,4 @@ fn no_binding(name: &BindingName) -> SteeringError {
     SteeringError::NotFound(format!(
         "no provider is called {name}; GET /api/v1/dns/providers lists them"
     ))
-}
-
-fn check_zones(zones: &[ZoneName]) -> Result<(), SteeringError> {
-    for (index, zone) in zones.iter().enumerate() {
-        if zones[..index].contains(zone) {
-            return Err(SteeringError::invalid(
-                format!("zones[{index}]"),
-                format!("{zone} stands there twice"),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// A sealed value opens only as the credential that it was sealed as: moved to another binding or
-/// name, it does not.
-fn context(binding: &BindingName, credential: &str) -> String {
-    format!("steering/provider/{binding}/credential/{credential}")
-}
-
-fn seal(key: &ClusterKey, binding: &BindingName, credential: &str, secret: &str) -> String {
-    BASE64.encode(key.seal(&context(binding, credential), secret.as_bytes()))
-}
-
-fn open(
-    key: &ClusterKey,
-    binding: &BindingName,
-    credential: &str,
-    sealed: &str,
-) -> Result<SecretString, SteeringError> {
-    let fail = || {
-        SteeringError::Conflict(format!(
-            "the credential {credential} of the provider {binding} was not sealed with this group's \
-             key; give it again"
-        ))
-    };
-    let sealed = BASE64.decode(sealed).map_err(|_| fail())?;
-    let plain = key
-        .open(&context(binding, credential), &sealed)
-        .map_err(|_| fail())?;
-    let text = std::str::from_utf8(&plain).map_err(|_| fail())?;
-    Ok(SecretString::from(text))
 }

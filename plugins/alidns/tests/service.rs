@@ -19,10 +19,10 @@ use ali::{AliRecord, AliStub};
 use portolan_alidns::AliDns;
 use portolan_plugin::{
     Provider,
-    dns::{Change, Error, Outcome, RecordKey, RecordSet, RecordValue},
+    dns::{Change, Error, Outcome, RecordSet},
     sets::same,
     settings,
-    testing::TestHost,
+    testing::{self, TestHost, create, delete, update},
 };
 
 const ZONE: &str = "example.com";
@@ -53,48 +53,9 @@ fn host(id: &str, secret: &str) -> TestHost {
 
 /// `-` before a content means switched off.
 fn set(name: &str, rtype: &str, line: &str, contents: &[&str]) -> RecordSet {
-    let value = |content: &&str| RecordValue {
-        content: content.trim_start_matches('-').to_owned(),
-        weight: None,
-        enabled: !content.starts_with('-'),
-    };
-    RecordSet {
-        key: RecordKey {
-            name: name.to_owned(),
-            rtype: rtype.to_owned(),
-            line: line.to_owned(),
-            set_id: String::new(),
-        },
-        ttl: 600,
-        values: contents.iter().map(value).collect(),
-        comment: None,
-        handle: String::new(),
-        extras: String::new(),
-    }
-}
-
-fn create(after: RecordSet) -> Change {
-    Change {
-        key: after.key.clone(),
-        before: None,
-        after: Some(after),
-    }
-}
-
-fn update(before: RecordSet, after: RecordSet) -> Change {
-    Change {
-        key: after.key.clone(),
-        before: Some(before),
-        after: Some(after),
-    }
-}
-
-fn delete(before: RecordSet) -> Change {
-    Change {
-        key: before.key.clone(),
-        before: Some(before),
-        after: None,
-    }
+    let mut set = testing::set(name, rtype, contents);
+    line.clone_into(&mut set.key.line);
+    set
 }
 
 impl Bench {

@@ -10,10 +10,10 @@ use std::slice;
 
 use portolan_plugin::{
     Host, Provider,
-    dns::{Change, Error, Outcome, RecordKey, RecordSet, RecordValue},
+    dns::{Change, Error, Outcome, RecordSet},
     http::{Method, RawRequest, SendError},
     settings,
-    testing::TestHost,
+    testing::{self, TestHost, create, delete, update},
 };
 use portolan_powerdns::PowerDns;
 use portolan_tests::dig;
@@ -44,47 +44,9 @@ fn bind(address: &str) -> PowerDns {
 }
 
 fn set(name: &str, rtype: &str, ttl: u32, contents: &[&str]) -> RecordSet {
-    let value = |content: &&str| RecordValue {
-        content: (*content).to_owned(),
-        weight: None,
-        enabled: true,
-    };
     RecordSet {
-        key: RecordKey {
-            name: name.to_owned(),
-            rtype: rtype.to_owned(),
-            line: "default".to_owned(),
-            set_id: String::new(),
-        },
         ttl,
-        values: contents.iter().map(value).collect(),
-        comment: None,
-        handle: String::new(),
-        extras: String::new(),
-    }
-}
-
-fn create(after: RecordSet) -> Change {
-    Change {
-        key: after.key.clone(),
-        before: None,
-        after: Some(after),
-    }
-}
-
-fn update(before: RecordSet, after: RecordSet) -> Change {
-    Change {
-        key: after.key.clone(),
-        before: Some(before),
-        after: Some(after),
-    }
-}
-
-fn delete(before: RecordSet) -> Change {
-    Change {
-        key: before.key.clone(),
-        before: Some(before),
-        after: None,
+        ..testing::set(name, rtype, contents)
     }
 }
 

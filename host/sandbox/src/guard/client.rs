@@ -1,16 +1,22 @@
 //! What all bindings' HTTP clients have in common.
 
 use std::{
+    fmt::Display,
+    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use reqwest::redirect::Policy;
-use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 use rustls_platform_verifier::Verifier;
 
 use super::resolve::{GuardedResolver, Lookup};
-use crate::{Grants, SandboxOptions};
+use crate::{Grants, SandboxOptions, SetupError};
 
 /// The user agent where a plugin names none.
 const USER_AGENT: &str = concat!("portolan/", env!("CARGO_PKG_VERSION"));
@@ -27,9 +33,12 @@ pub(crate) struct ClientSetup {
 }
 
 impl ClientSetup {
-    pub(crate) fn new(options: &SandboxOptions, lookup: Arc<dyn Lookup>) -> Result<Self, String> {
+    pub(crate) fn new(
+        options: &SandboxOptions,
+        lookup: Arc<dyn Lookup>,
+    ) -> Result<Self, SetupError> {
         Ok(Self {
-            tls: tls()?,
+            tls: tls(options.extra_ca_file.as_deref())?,
             lookup,
             connect: Duration::from_millis(options.connect_ms),
             request: Duration::from_millis(options.request_ms),
@@ -72,17 +81,22 @@ fn provider() -> Arc<CryptoProvider> {
         .clone()
 }
 
-/// TLS that trusts what the operating system trusts.
-fn tls() -> Result<ClientConfig, String> {
+/// TLS that trusts what the operating system trusts, and the certificates in `extra_ca_file`.
+fn tls(extra_ca_file: Option<&Path>) -> Result<ClientConfig, SetupError> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let mut config = match Verifier::new(provider()) {
-        Ok(verifier) => builder
+        .map_err(|error| SetupError::Engine(error.to_string()))?;
+    let verifier = match extra_ca_file {
+        None => Verifier::new(provider()),
+        Some(file) => Verifier::new_with_extra_roots(certificates(file)?, provider()),
+    };
+    let mut config = match (verifier, extra_ca_file) {
+        (Ok(verifier), _) => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth(),
-        Err(error) => {
+        (Err(error), Some(file)) => return Err(extra_ca(file, &error)),
+        (Err(error), None) => {
             tracing::warn!(%error, "no trusted certificates found; every https request will fail");
             builder
                 .with_root_certificates(RootCertStore::empty())
@@ -91,4 +105,22 @@ fn tls() -> Result<ClientConfig, String> {
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// The certificates in a PEM file, at least one.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
+    let certificates = CertificateDer::pem_file_iter(file)
+        .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
+        .map_err(|error| extra_ca(file, &error))?;
+    if certificates.is_empty() {
+        return Err(extra_ca(file, &"holds no certificate in PEM"));
+    }
+    Ok(certificates)
+}
+
+fn extra_ca(file: &Path, reason: &dyn Display) -> SetupError {
+    SetupError::Option {
+        option: "extra_ca_file",
+        reason: format!("{}: {reason}", file.display()),
+    }
 }

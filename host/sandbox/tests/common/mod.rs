@@ -1,6 +1,9 @@
-//! What the sandbox's tests share: the guest, a stub HTTP server, a resolver that lies on demand.
+//! What the sandbox's tests share: the guest, a stub server with and without TLS, a resolver that lies
+//! on demand.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+
+pub mod tls;
 
 use std::{
     collections::HashMap,
@@ -17,9 +20,10 @@ use portolan_sandbox::{
 };
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    net::TcpListener,
 };
+use tokio_rustls::TlsAcceptor;
 
 /// A credential's value, as no plugin must ever see it.
 pub const SECRET: &str = "s3cret+value/42";
@@ -151,13 +155,16 @@ impl Lookup for FixedLookup {
 }
 
 /// A sandbox whose names lead where the test wants.
-pub fn sandbox_resolving(names: &[(&'static str, &[&str])]) -> Arc<Sandbox> {
+pub fn sandbox_resolving(
+    options: SandboxOptions,
+    names: &[(&'static str, &[&str])],
+) -> Arc<Sandbox> {
     let names = names
         .iter()
         .map(|(name, ips)| (*name, ips.iter().map(|ip| ip.parse().unwrap()).collect()))
         .collect();
     let lookup = Arc::new(FixedLookup(names));
-    Sandbox::with_lookup(options(), &prometheus::Registry::new(), lookup).unwrap()
+    Sandbox::with_lookup(options, &prometheus::Registry::new(), lookup).unwrap()
 }
 
 /// A small HTTP server on loopback that keeps what it received.
@@ -168,11 +175,7 @@ pub struct Stub {
 
 impl Stub {
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stub = Self {
-            address: listener.local_addr().unwrap(),
-            received: Arc::default(),
-        };
+        let (stub, listener) = Self::bind().await;
         let received = stub.received.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -180,6 +183,31 @@ impl Stub {
             }
         });
         stub
+    }
+
+    /// The same behind TLS.
+    pub async fn start_tls(acceptor: TlsAcceptor) -> Self {
+        let (stub, listener) = Self::bind().await;
+        let received = stub.received.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, received) = (acceptor.clone(), received.clone());
+                tokio::spawn(async move {
+                    // A client that does not trust us breaks the handshake off.
+                    serve(acceptor.accept(stream).await.ok()?, received).await
+                });
+            }
+        });
+        stub
+    }
+
+    async fn bind() -> (Self, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stub = Self {
+            address: listener.local_addr().unwrap(),
+            received: Arc::default(),
+        };
+        (stub, listener)
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -200,7 +228,10 @@ impl Stub {
 }
 
 /// Answers one request by its path.
-async fn serve(stream: TcpStream, received: Arc<Mutex<Vec<String>>>) -> Option<()> {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    received: Arc<Mutex<Vec<String>>>,
+) -> Option<()> {
     let mut stream = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -277,7 +308,12 @@ async fn serve(stream: TcpStream, received: Arc<Mutex<Vec<String>>>) -> Option<(
     }
 }
 
-async fn reply(stream: &mut TcpStream, status: &str, headers: &str, body: &str) -> Option<()> {
+async fn reply(
+    stream: &mut (impl AsyncWrite + Unpin),
+    status: &str,
+    headers: &str,
+    body: &str,
+) -> Option<()> {
     let length = body.len();
     let text = format!(
         "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
