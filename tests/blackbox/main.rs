@@ -18,6 +18,7 @@ mod dns_alidns;
 mod dns_powerdns;
 mod kv_contract;
 mod kv_errors;
+mod kvrocks;
 mod membership;
 mod plugins;
 mod replication_faults;

@@ -18,6 +18,7 @@ mod cluster;
 mod daemon;
 mod directory;
 mod etcd;
+mod kvrocks;
 mod load;
 mod ports;
 mod powerdns;
@@ -35,6 +36,7 @@ pub use directory::{
     bytes_on_disk, checkpoint_file, files_containing, flip_bit, log_files, truncate,
 };
 pub use etcd::Etcd;
+pub use kvrocks::{Kvrocks, KvrocksNode, KvrocksOptions, Resp, RespClient, hash_slot};
 pub use load::{Load, Measured, Rng};
 pub use ports::Port;
 pub use powerdns::{PowerDns, PowerDnsOptions, RecordSet, dig};
