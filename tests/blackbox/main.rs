@@ -22,4 +22,6 @@ mod kvrocks;
 mod membership;
 mod plugins;
 mod replication_faults;
+mod shards_contract;
+mod shards_failover;
 mod storage_faults;

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use portolan_consensus::Error as StoreError;
+use portolan_consensus::documents::DocumentError;
+use portolan_shards::{NodeError, ShardsError};
 use portolan_steering::{ErrorKind, ProviderError, SteeringError};
 use serde::Serialize;
 
@@ -119,10 +121,39 @@ impl From<StoreError> for ApiError {
             StoreError::WrongMember { .. }
             | StoreError::OtherGroup { .. }
             | StoreError::UnknownMessage { .. }
+            | StoreError::UnknownTopic { .. }
             | StoreError::BadSnapshot { .. } => (StatusCode::BAD_GATEWAY, "members_at_odds"),
             StoreError::Stopped { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "stopped"),
         };
         Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<ShardsError> for ApiError {
+    fn from(error: ShardsError) -> Self {
+        let (status, code) = match &error {
+            ShardsError::Document(DocumentError::Store(store)) => return store.clone().into(),
+            ShardsError::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid"),
+            ShardsError::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
+            ShardsError::Exists(_) => (StatusCode::CONFLICT, "exists"),
+            ShardsError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            ShardsError::NotEmpty(_) => (StatusCode::FORBIDDEN, "not_empty"),
+            ShardsError::Node { error, .. } => match error {
+                NodeError::Password(_) => (StatusCode::BAD_REQUEST, "node_password"),
+                NodeError::WrongServer(_) => (StatusCode::BAD_REQUEST, "wrong_server"),
+                NodeError::Unreachable(_) => (StatusCode::BAD_GATEWAY, "node_unreachable"),
+                NodeError::Loading | NodeError::Refused(_) | NodeError::Nonsense(_) => {
+                    (StatusCode::BAD_GATEWAY, "node_error")
+                }
+            },
+            ShardsError::Secret(_) | ShardsError::Document(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+            }
+        };
+        match error {
+            ShardsError::Invalid { at, message } => Self::new(status, code, message).at(at),
+            other => Self::new(status, code, other.to_string()),
+        }
     }
 }
 

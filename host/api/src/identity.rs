@@ -21,6 +21,8 @@ pub enum Scope {
     Metrics,
     /// DNS providers, zones and plans.
     Dns,
+    /// Sharded clusters and their nodes.
+    Shards,
     /// Plugins and what they may do.
     Plugins,
     /// The members' own protocol.

@@ -23,6 +23,7 @@ mod peers;
 mod plugins;
 mod router;
 mod serve;
+mod shards;
 mod state;
 
 pub use address::{AddressError, check_address};

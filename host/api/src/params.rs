@@ -22,6 +22,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
+/// The parameters of a path that has several, in order.
+pub(crate) struct Names<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Names<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(names)| Self(names))
+            .map_err(|error| bad_request("path", error.body_text()))
+    }
+}
+
 /// The query's options.
 pub(crate) struct Params<T>(pub(crate) T);
 

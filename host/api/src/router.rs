@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post};
 use http::{Method, StatusCode, Uri};
 
 use crate::edge::Edge;
 use crate::identity::Scope;
-use crate::{ApiError, ApiState, cluster, dns, health, kv, metrics, peers, plugins};
+use crate::{ApiError, ApiState, cluster, dns, health, kv, metrics, peers, plugins, shards};
 
 /// All routes over one daemon.
 pub fn router(state: Arc<ApiState>) -> Router {
-    Routes::new(&state)
+    let routes = Routes::new(&state)
         .add("/", Scope::Public, get(health::root))
         .add("/v1", Scope::Public, get(health::root))
         .add("/healthz", Scope::Public, get(health::healthz))
@@ -51,9 +51,77 @@ pub fn router(state: Arc<ApiState>) -> Router {
             get(dns::history),
         )
         .add("/api/v1/dns/plan", Scope::Dns, get(dns::plan))
-        .add("/api/v1/dns/status", Scope::Dns, get(dns::status))
-        .finish()
-        .with_state(state)
+        .add("/api/v1/dns/status", Scope::Dns, get(dns::status));
+    sharded_clusters(routes).finish().with_state(state)
+}
+
+fn sharded_clusters(routes: Routes<'_>) -> Routes<'_> {
+    routes
+        .add(
+            "/api/v1/controller/leader",
+            Scope::Shards,
+            get(shards::leader),
+        )
+        .add(
+            "/api/v1/namespaces",
+            Scope::Shards,
+            get(shards::namespaces).post(shards::create_namespace),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}",
+            Scope::Shards,
+            delete(shards::delete_namespace),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters",
+            Scope::Shards,
+            get(shards::clusters).post(shards::create_cluster),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}",
+            Scope::Shards,
+            get(shards::cluster).delete(shards::delete_cluster),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/import",
+            Scope::Shards,
+            post(shards::import_cluster),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/sync",
+            Scope::Shards,
+            post(shards::sync),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/shards",
+            Scope::Shards,
+            get(shards::shards).post(shards::create_shard),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/shards/{shard}",
+            Scope::Shards,
+            get(shards::shard).delete(shards::delete_shard),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/events",
+            Scope::Shards,
+            get(shards::events),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/shards/{shard}/failover",
+            Scope::Shards,
+            post(shards::failover),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/shards/{shard}/nodes",
+            Scope::Shards,
+            get(shards::nodes).post(shards::create_node),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/shards/{shard}/nodes/{id}",
+            Scope::Shards,
+            delete(shards::delete_node),
+        )
 }
 
 /// Builds the table: a route cannot be added without its scope, and each gets its [`Edge`].

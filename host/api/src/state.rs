@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portolan_consensus::{Limits, Member};
 use portolan_sandbox::Plugins;
+use portolan_shards::Shards;
 use portolan_steering::Steering;
 use prometheus::Registry;
 
@@ -13,6 +14,8 @@ use crate::metrics::HttpMetrics;
 pub struct ApiState {
     /// This daemon's member of the Raft group.
     pub member: Member,
+    /// Sharded clusters.
+    pub shards: Arc<Shards>,
     /// DNS steering.
     pub steering: Arc<Steering>,
     /// The plugins of this daemon's directory.

@@ -161,6 +161,12 @@ pub enum Error {
         /// Its kind.
         kind: u8,
     },
+    /// Nobody answers questions on this topic here: another version.
+    #[error("questions on {topic:?} are not answered here; run the same version on all members")]
+    UnknownTopic {
+        /// The topic.
+        topic: String,
+    },
     /// A snapshot that did not arrive whole.
     #[error("the snapshot is refused: {reason}")]
     BadSnapshot {

@@ -114,13 +114,19 @@ impl Member {
         }
     }
 
-    /// Asks a quorum whether this member still leads.
-    pub(crate) async fn confirm_as_leader(&self) -> Result<u64, Error> {
+    /// The read index as the leader knows it: by the lease where that is asked for and holds, by a
+    /// quorum otherwise.
+    pub(crate) async fn read_index_as_leader(&self) -> Result<u64, Error> {
         if self.0.options.read == ReadMode::Lease
             && let Ok(linearizer) = self.0.raft.get_read_linearizer(ReadPolicy::LeaseRead).await
         {
             return Ok(linearizer.read_log_id().index());
         }
+        self.confirm_as_leader().await
+    }
+
+    /// Asks a quorum whether this member still leads.
+    pub(crate) async fn confirm_as_leader(&self) -> Result<u64, Error> {
         let check = self.0.raft.get_read_linearizer(ReadPolicy::ReadIndex);
         let no_leader = Error::NoLeader {
             waited_ms: CONFIRM_TIMEOUT.as_millis() as u64,

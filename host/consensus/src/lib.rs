@@ -14,7 +14,9 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 mod checkpoint;
+pub mod documents;
 mod error;
 mod files;
 mod group;
@@ -22,6 +24,7 @@ mod identity;
 mod join;
 mod key;
 mod leader;
+mod leading;
 mod log;
 mod member;
 mod membership;
@@ -40,6 +43,7 @@ mod telemetry;
 mod types;
 mod watch;
 
+pub use ask::AskError;
 pub use error::{Error, StartError};
 pub use key::{ClusterKey, SealError};
 pub use member::{Committed, Leadership, Member, NotReady};

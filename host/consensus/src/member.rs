@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::ask::Answers;
 use crate::checkpoint::Checkpointer;
 use crate::error::Error;
 use crate::group::Group;
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     pub limits: Limits,
     pub gate: ReadGate,
     pub telemetry: Arc<Telemetry>,
+    pub answers: Answers,
     pub leadership: watch::Receiver<Leadership>,
     pub failure: watch::Receiver<Option<String>>,
     pub stop: CancellationToken,
@@ -97,6 +99,11 @@ impl Member {
     /// The address that this member advertises, `host:port`.
     pub fn advertise(&self) -> &str {
         &self.0.group.advertise
+    }
+
+    /// Where the leader is reached, `host:port`, as far as this member knows.
+    pub fn leader_address(&self) -> Option<String> {
+        self.address_of(self.0.leadership.borrow().leader?)
     }
 
     /// Reads one key.
@@ -284,9 +291,10 @@ impl Member {
             let attempt = match leader {
                 Some(id) if id == self.id() => match request {
                     // Not by way of the gate, which is who asks here.
-                    Forward::ReadIndex => {
-                        self.confirm_as_leader().await.map(ForwardReply::ReadIndex)
-                    }
+                    Forward::ReadIndex => self
+                        .read_index_as_leader()
+                        .await
+                        .map(ForwardReply::ReadIndex),
                     _ => self.lead(request.clone()).await,
                 },
                 Some(id) => self.forward(id, &request, deadline).await,

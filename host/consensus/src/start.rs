@@ -8,6 +8,7 @@ use openraft::BasicNode;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::ask::Answers;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Checkpointer};
 use crate::error::StartError;
 use crate::group::Group;
@@ -86,6 +87,7 @@ impl Member {
             limits: options.limits,
             gate,
             telemetry: telemetry.clone(),
+            answers: Answers::default(),
             leadership,
             failure,
             stop: CancellationToken::new(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use portolan_api::{AddressError, check_address};
 use portolan_consensus::{Limits, MemberId, RaftOptions};
 use portolan_sandbox::SandboxOptions;
+use portolan_shards::ShardsOptions;
 use portolan_steering::SteeringOptions;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub limits: Limits,
     /// What a plugin may use.
     pub sandbox: SandboxOptions,
+    /// How sharded clusters are watched.
+    pub shards: ShardsOptions,
     /// How DNS zones are kept.
     pub steering: SteeringOptions,
 }
@@ -62,6 +65,7 @@ impl Default for Config {
             raft: RaftOptions::default(),
             limits: Limits::default(),
             sandbox: SandboxOptions::default(),
+            shards: ShardsOptions::default(),
             steering: SteeringOptions::default(),
         }
     }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use portolan_api::{ApiState, Door, HttpMetrics, register_process, router, serve};
 use portolan_consensus::{Member, Options, StartError, StartMode};
 use portolan_sandbox::{Plugins, Sandbox, SandboxOptions, SetupError};
+use portolan_shards::Shards;
+use portolan_shards::engine::kvrocks::Kvrocks;
 use portolan_steering::Steering;
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -78,6 +80,7 @@ impl Daemon {
         };
         let member = state.member.clone();
         let steering = tokio::spawn(Arc::clone(&state.steering).run(stop.clone()));
+        let shards = tokio::spawn(Arc::clone(&state.shards).run(stop.clone()));
         door.open(router(state));
         let announcement = AbortOnDropHandle::new(tokio::spawn(announce(member.clone(), address)));
 
@@ -88,7 +91,11 @@ impl Daemon {
         tracing::info!("shutting down: finishing what runs");
         drop(announcement);
         stop.cancel();
-        for (part, ended) in [("server", server.await), ("steering", steering.await)] {
+        for (part, ended) in [
+            ("server", server.await),
+            ("steering", steering.await),
+            ("sharded clusters", shards.await),
+        ] {
             if let Err(error) = ended {
                 tracing::error!(part, %error, "a part of the daemon had failed");
             }
@@ -128,8 +135,11 @@ async fn start(
     let plugins = Plugins::open(sandbox, config.plugins).await?;
     let providers = Arc::new(plugins.clone());
     let steering = Steering::new(member.clone(), providers, config.steering, &registry)?;
+    let engine = Kvrocks::new(&format!("portolan-{}", member.id()));
+    let shards = Shards::new(member.clone(), Arc::new(engine), config.shards);
     Ok(ApiState {
         member,
+        shards,
         steering,
         plugins,
         limits: config.limits,

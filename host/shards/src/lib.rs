@@ -1,16 +1,38 @@
-//! Sharded clusters: what will live here.
+//! Sharded clusters: namespaces of clusters of Kvrocks servers (*nodes*), each split into *shards* of a
+//! master and its replicas that own *slots*.
 //!
-//! Portolan controls clusters of Kvrocks and Redis servers (*nodes*), each split into *shards* of a
-//! master and its replicas that own *slots*. The parts to come, as the design names them:
+//! The desired topology of a cluster is a document in the store's `shards` space ([`Cluster`]); every
+//! change of it is a pure function of the model, committed before the first node hears of it. How a node
+//! is spoken to is an [`engine`].
 //!
-//! - the **model**: namespaces, clusters, shards, nodes and slot ranges as versioned documents in the
-//!   store's `shards` space, with the sharded-clusters contract on top;
-//! - the **engine**, a port with two implementations, `kvrocks` (CLUSTERX) and `redis` (Redis and
-//!   Valkey), and an in-memory twin for tests;
-//! - **probe** and **failover**: a master is replaced only when a majority of voters cannot reach it,
-//!   by its most advanced replica;
-//! - **migration** and **rebalancing**: plugins propose moves, the host disposes; every intent is
-//!   written to the store before the first command leaves, and resumed by the next leader.
+//! What stands: the model, the Kvrocks engine, the contract's namespaces, clusters, shards and nodes, and
+//! failover ([`Shards`]); the leader probes all nodes and mends what differs ([`Shards::run`]). What is
+//! still to come: migration, rebalancing, Redis and Valkey.
 //!
-//! The crate knows the store (`portolan-consensus`) and the plugin host (`portolan-sandbox`), and
-//! not the DNS side: what joins the two is an event in the store.
+//! The crate knows the store (`portolan-consensus`), and not the DNS side: what joins the two is an
+//! event in the store.
+
+#![forbid(unsafe_code)]
+
+mod control;
+pub mod engine;
+mod error;
+mod events;
+mod keys;
+mod model;
+mod names;
+mod options;
+mod secrets;
+mod service;
+mod slots;
+mod views;
+
+pub use engine::NodeError;
+pub use error::ShardsError;
+pub use events::{Event, EventKind};
+pub use model::{Cluster, EngineKind, Node, Role, Shard};
+pub use names::{BadName, Name, NodeAddr, NodeId};
+pub use options::ShardsOptions;
+pub use service::{NewCluster, NewNodes, Push, Shards};
+pub use slots::{NotSlots, SLOTS, SlotRange, SlotSet};
+pub use views::{ClusterView, NodeView, ShardView};

@@ -11,76 +11,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::Bytes;
+use portolan_consensus::documents::Document;
+pub(crate) use portolan_consensus::documents::encode;
 use portolan_sandbox::HostGrant;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::error::SteeringError;
 use crate::names::{BindingName, ZoneName};
 use crate::plan::{Owned, Ownership, Wanted};
 use crate::provider::{RecordData, RecordKey};
-
-/// A document: its shape's version is the number that stands in the stored text. A change of shape
-/// takes the next number and teaches [`decode`] to read the one before.
-pub(crate) trait Document: Serialize + DeserializeOwned {
-    /// The shape's version.
-    const VERSION: u32 = 1;
-}
-
-#[derive(Serialize)]
-struct Envelope<'a, D> {
-    version: u32,
-    /// The daemon's version, for the error of an older one.
-    written_by: &'a str,
-    document: &'a D,
-}
-
-#[derive(Deserialize)]
-struct Head {
-    version: u32,
-    written_by: String,
-}
-
-#[derive(Deserialize)]
-struct Body<D> {
-    document: D,
-}
-
-/// The text to store.
-pub(crate) fn encode<D: Document>(document: &D) -> Bytes {
-    let envelope = Envelope {
-        version: D::VERSION,
-        written_by: env!("CARGO_PKG_VERSION"),
-        document,
-    };
-    // Documents are plain structs with string keys: serde_json cannot fail on them.
-    serde_json::to_vec(&envelope).unwrap_or_default().into()
-}
-
-/// Reads a stored text; `key` is for the error.
-pub(crate) fn decode<D: Document>(key: &str, text: &[u8]) -> Result<D, SteeringError> {
-    let fail = |message: String| SteeringError::Document {
-        key: key.to_owned(),
-        message,
-    };
-    let head: Head =
-        serde_json::from_slice(text).map_err(|error| fail(format!("is damaged: {error}")))?;
-    if head.version > D::VERSION {
-        return Err(fail(format!(
-            "has format {}, and this daemon ({}) reads formats up to {}: run portolan {} or newer \
-             here",
-            head.version,
-            env!("CARGO_PKG_VERSION"),
-            D::VERSION,
-            head.written_by
-        )));
-    }
-    let body: Body<D> =
-        serde_json::from_slice(text).map_err(|error| fail(format!("is damaged: {error}")))?;
-    Ok(body.document)
-}
 
 /// A provider account: a plugin with settings, grants and sealed credentials.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -269,46 +208,6 @@ pub(crate) mod keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_document_survives_the_store() {
-        let serves = Serves {
-            binding: BindingName::parse("main").unwrap(),
-        };
-        assert_eq!(
-            decode::<Serves>("serves/a.b", &encode(&serves)).unwrap(),
-            serves
-        );
-    }
-
-    #[test]
-    fn a_newer_format_says_which_daemon_reads_it() {
-        let text = br#"{"version":2,"written_by":"0.7.3","document":{"what":"ever"}}"#;
-        let error = decode::<Serves>("serves/a.b", text)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("serves/a.b") && error.contains("format 2"),
-            "{error}"
-        );
-        assert!(error.contains("portolan 0.7.3 or newer"), "{error}");
-    }
-
-    #[test]
-    fn a_damaged_document_is_named() {
-        for text in [
-            &b"{"[..],
-            br#"{"version":1,"written_by":"0.1.0","document":{}}"#,
-        ] {
-            let error = decode::<Serves>("serves/a.b", text)
-                .unwrap_err()
-                .to_string();
-            assert!(
-                error.contains("serves/a.b") && error.contains("damaged"),
-                "{error}"
-            );
-        }
-    }
 
     #[test]
     fn history_keeps_the_newest() {

@@ -1,5 +1,7 @@
 //! What can go wrong in steering, as the sentence that the user needs.
 
+use portolan_consensus::documents::{DocumentError, LostRace};
+
 use crate::names::BindingName;
 use crate::provider::{ConnectError, ProviderError};
 
@@ -112,6 +114,24 @@ impl SteeringError {
             Self::Invalid { message, .. } => message.clone(),
             other => other.to_string(),
         }
+    }
+}
+
+impl From<DocumentError> for SteeringError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Unreadable { key, message } => Self::Document { key, message },
+            DocumentError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl LostRace for SteeringError {
+    fn is_lost_race(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(portolan_consensus::Error::GuardFailed { .. })
+        )
     }
 }
 

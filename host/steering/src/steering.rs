@@ -87,7 +87,7 @@ impl Steering {
         registry: &Registry,
     ) -> Result<Arc<Self>, prometheus::Error> {
         Ok(Arc::new(Self {
-            store: Store::new(member.clone()),
+            store: Store::new(member.clone(), Space::Steering),
             member,
             providers,
             options,
@@ -174,7 +174,8 @@ impl Steering {
         let txn = Txn::new()
             .guard(Space::Steering, key.as_str(), revision_of(&standing))
             .put(Space::Steering, key, encode(status));
-        self.store.commit(txn).await.map(drop)
+        self.store.commit(txn).await?;
+        Ok(())
     }
 
     /// Forgets what only a leader knows.

@@ -36,33 +36,14 @@ type Finished = (Box<ZoneMemory>, Duration);
 impl Steering {
     /// Keeps the zones as they shall be whenever this member leads, until `shutdown`.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut leadership = self.member.leadership();
-        loop {
-            let led = tokio::select! {
-                () = shutdown.cancelled() => return,
-                led = leadership.wait_for(|now| now.is_self) => led.map(|now| now.term),
-            };
-            // The member is gone.
-            let Ok(led) = led else { return };
-            tracing::info!(term = led, "steering starts: this member leads");
-            let term = shutdown.child_token();
-            let worker = Arc::clone(&self).lead(term.clone());
-            let lost = async {
-                let _ = leadership
-                    .wait_for(|now| !now.is_self || now.term != led)
-                    .await;
-            };
-            tokio::pin!(worker);
-            tokio::select! {
-                () = &mut worker => {}
-                () = lost => {
-                    term.cancel();
-                    worker.await;
-                }
+        let work = |term| {
+            let steering = Arc::clone(&self);
+            async move {
+                Arc::clone(&steering).lead(term).await;
+                steering.stop_leading();
             }
-            self.stop_leading();
-            tracing::info!(term = led, "steering stops");
-        }
+        };
+        self.member.while_leading("steering", shutdown, work).await;
     }
 
     async fn lead(self: Arc<Self>, term: CancellationToken) {

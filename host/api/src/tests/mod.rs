@@ -9,6 +9,8 @@ use axum::response::Response;
 use http::Request;
 use portolan_consensus::{Limits, Member, Options, RaftOptions, StartMode};
 use portolan_sandbox::{Plugins, Sandbox, SandboxOptions};
+use portolan_shards::engine::kvrocks::Kvrocks;
+use portolan_shards::{Shards, ShardsOptions};
 use portolan_steering::{Steering, SteeringOptions};
 use prometheus::Registry;
 use tempfile::TempDir;
@@ -60,6 +62,11 @@ impl Daemon {
         let options = SteeringOptions::default();
         let steering = Steering::new(member.clone(), providers, options, &registry).unwrap();
         let state = ApiState {
+            shards: Shards::new(
+                member.clone(),
+                Arc::new(Kvrocks::new("portolan")),
+                ShardsOptions::default(),
+            ),
             member: member.clone(),
             steering,
             plugins,

@@ -167,10 +167,10 @@ fn any_flipped_bit_in_the_rows_is_noticed() {
     let open = || RowsFile::open(&path, entry.extent, |_, _, _| ());
     assert!(open().is_ok());
     let file = fs::File::options().write(true).open(&path).unwrap();
-    for at in 0..bytes.len() {
-        file.write_all_at(&[bytes[at] ^ 0x10], at as u64).unwrap();
+    for (at, byte) in bytes.iter().enumerate() {
+        file.write_all_at(&[byte ^ 0x10], at as u64).unwrap();
         assert!(open().is_err(), "byte {at}");
-        file.write_all_at(&[bytes[at]], at as u64).unwrap();
+        file.write_all_at(&[*byte], at as u64).unwrap();
     }
     file.set_len(bytes.len() as u64 - 1).unwrap();
     assert!(open().is_err(), "a shorter file");

@@ -48,6 +48,7 @@ messages! {
     Forward => ForwardReply, 9, "forward";
     Join => JoinReply, 10, "join";
     Welcome => (), 11, "welcome";
+    Ask => Vec<u8>, 12, "ask";
 }
 
 /// The first message of every connection: who asks, and whom it takes the other to be.
@@ -133,6 +134,13 @@ pub(crate) enum ForwardReply {
     Written(Revision),
     ReadIndex(u64),
     Membership(MembershipChange),
+}
+
+/// A question of a domain crate to its like on another member ([`crate::Member::ask`]).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Ask {
+    pub topic: String,
+    pub question: Vec<u8>,
 }
 
 /// Asks a group to take this member in; the answer is what it needs to know before it is added.

@@ -9,8 +9,8 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::frame::{Direction, Frame, write_queue};
 use super::message::{
-    Answer, Forward, ForwardReply, Hello, HelloReply, InstallSnapshot, Join, JoinReply, Message,
-    PreVote, PullSnapshot, PulledPiece, SnapshotPiece, Welcome,
+    Answer, Ask, Forward, ForwardReply, Hello, HelloReply, InstallSnapshot, Join, JoinReply,
+    Message, PreVote, PullSnapshot, PulledPiece, SnapshotPiece, Welcome,
 };
 use crate::error::Error;
 use crate::key::ClusterKey;
@@ -129,6 +129,7 @@ async fn answer(member: &Member, session: &Session, frame: &Frame) -> Bytes {
         SnapshotPiece::KIND => reply(frame, |piece| take_piece(session, piece)).await,
         InstallSnapshot::KIND => reply(frame, |install| finish(member, session, install)).await,
         PullSnapshot::KIND => reply(frame, |pull| give_piece(member, session, pull)).await,
+        Ask::KIND => reply(frame, |ask: Ask| member.answer(ask)).await,
         Forward::KIND => reply(frame, |request| forwarded(member, request)).await,
         other => {
             let answer: Result<(), Error> = Err(Error::UnknownMessage { kind: other });

@@ -1,0 +1,271 @@
+//! Kvrocks: `CLUSTERX`, and the two `CLUSTER` commands that read.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::{Cmd, Pipeline};
+
+use super::{Access, Engine, Fitness, Links, Member, NodeError, Probe, Topology};
+use crate::model::Role;
+use crate::names::NodeId;
+use crate::slots::{SlotRange, SlotSet};
+
+/// Part of what a node answers that belongs to no cluster. Older servers put `ERR ` in front.
+const NOT_INITIALISED: &str = "The cluster is not initialized";
+
+/// The Kvrocks engine.
+#[derive(Clone)]
+pub struct Kvrocks {
+    links: Links,
+}
+
+impl Kvrocks {
+    /// An engine whose connections a node shows under `client_name`.
+    pub fn new(client_name: &str) -> Self {
+        Self {
+            links: Links::new(client_name),
+        }
+    }
+
+    async fn text(&self, node: &Access, words: &[&str]) -> Result<String, NodeError> {
+        let mut command = Cmd::new();
+        for word in words {
+            command.arg(word);
+        }
+        self.links.ask(node, &command).await
+    }
+}
+
+#[async_trait]
+impl Engine for Kvrocks {
+    async fn inspect(&self, node: &Access) -> Result<Fitness, NodeError> {
+        let server = self.text(node, &["INFO", "server"]).await?;
+        if field(&server, "kvrocks_version").is_none() {
+            let what = match field(&server, "redis_version") {
+                Some(version) => format!("is a Redis-like server {version}, not Kvrocks"),
+                None => "is not Kvrocks: its INFO names no kvrocks_version".into(),
+            };
+            return Err(NodeError::WrongServer(what));
+        }
+        let version = self.text(node, &["CLUSTERX", "VERSION"]).await?;
+        // DBSIZE counts only after a scan: a random key says for certain whether there is one.
+        let mut random_key = Cmd::new();
+        random_key.arg("RANDOMKEY");
+        let key: Option<Vec<u8>> = self.links.ask(node, &random_key).await?;
+        Ok(Fitness {
+            in_cluster: parse_version(&version)?.is_some(),
+            is_empty: key.is_none(),
+        })
+    }
+
+    async fn probe(&self, node: &Access) -> Result<Probe, NodeError> {
+        let mut commands = Pipeline::new();
+        commands.cmd("CLUSTERX").arg("MYID");
+        commands.cmd("CLUSTERX").arg("VERSION");
+        commands.cmd("INFO").arg("replication");
+        let (id, version, replication): (String, String, String) =
+            self.links.ask_all(node, &commands).await?;
+        let (role, offset) = match field(&replication, "role") {
+            Some("slave") => (Role::Slave, "slave_repl_offset"),
+            Some("master") => (Role::Master, "master_repl_offset"),
+            other => return Err(NodeError::Nonsense(format!("INFO: role {other:?}"))),
+        };
+        let sequence = field(&replication, offset)
+            .and_then(|sequence| sequence.parse().ok())
+            .ok_or_else(|| NodeError::Nonsense(format!("INFO replication without {offset}")))?;
+        Ok(Probe {
+            id: id.trim().parse().ok(),
+            version: parse_version(&version)?,
+            role,
+            sequence,
+        })
+    }
+
+    async fn topology(&self, node: &Access) -> Result<Option<Topology>, NodeError> {
+        let nodes = match self.text(node, &["CLUSTER", "NODES"]).await {
+            Err(NodeError::Refused(reason)) if reason.contains(NOT_INITIALISED) => return Ok(None),
+            nodes => nodes?,
+        };
+        let info = self.text(node, &["CLUSTER", "INFO"]).await?;
+        let version = field(&info, "cluster_current_epoch")
+            .and_then(|version| version.parse().ok())
+            .ok_or_else(|| NodeError::Nonsense("CLUSTER INFO without its epoch".into()))?;
+        let members = parse_nodes(&nodes).map_err(NodeError::Nonsense)?;
+        Ok(Some(Topology { version, members }))
+    }
+
+    async fn push(
+        &self,
+        node: &Access,
+        id: &NodeId,
+        topology: &Topology,
+        force: bool,
+    ) -> Result<(), NodeError> {
+        // First, or a node that does not find itself by its address serves nothing.
+        self.text(node, &["CLUSTERX", "SETNODEID", id.as_str()])
+            .await?;
+        let lines = lines(topology);
+        let version = topology.version.to_string();
+        let mut words = vec!["CLUSTERX", "SETNODES", &lines, &version];
+        if force {
+            words.push("force");
+        }
+        self.text(node, &words).await.map(drop)
+    }
+
+    async fn pause(&self, node: &Access, time: Duration) -> Result<(), NodeError> {
+        let ms = time.as_millis().to_string();
+        self.text(node, &["CLIENT", "PAUSE", &ms, "WRITE"])
+            .await
+            .map(drop)
+    }
+
+    async fn resume(&self, node: &Access) -> Result<(), NodeError> {
+        self.text(node, &["CLIENT", "UNPAUSE"]).await.map(drop)
+    }
+
+    async fn reset(&self, node: &Access) -> Result<(), NodeError> {
+        match self.text(node, &["CLUSTER", "RESET"]).await {
+            Err(NodeError::Refused(reason)) if reason.contains(NOT_INITIALISED) => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+}
+
+/// Reads `CLUSTERX VERSION`: -1 for a node in no cluster.
+fn parse_version(text: &str) -> Result<Option<u64>, NodeError> {
+    let version: i64 = text
+        .trim()
+        .parse()
+        .map_err(|_| NodeError::Nonsense(format!("CLUSTERX VERSION: {text:?}")))?;
+    Ok(u64::try_from(version).ok())
+}
+
+/// A field of an `INFO`-like text.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.trim())
+}
+
+/// What `SETNODES` takes: a line per node. Slots that no line names stay with their old owner, so a
+/// topology must name them all.
+fn lines(topology: &Topology) -> String {
+    let mut text = String::new();
+    for member in &topology.members {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let Member {
+            id,
+            addr,
+            role,
+            master,
+            slots,
+        } = member;
+        let (host, port) = (addr.host(), addr.port());
+        // Writing to a string does not fail.
+        let _ = match (role, master) {
+            (Role::Slave, Some(master)) => write!(text, "{id} {host} {port} slave {master}"),
+            _ => write!(text, "{id} {host} {port} master -"),
+        };
+        for range in slots.ranges() {
+            let _ = write!(text, " {range}");
+        }
+    }
+    text
+}
+
+/// Reads `CLUSTER NODES`: `<id> <host:port@bus> <flags> <master> <ping> <pong> <epoch> <link> <slots>`.
+fn parse_nodes(text: &str) -> Result<Vec<Member>, String> {
+    let line = |line: &str| -> Option<Member> {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (addr, _) = fields.get(1)?.split_once('@').unwrap_or((fields[1], ""));
+        let is_slave = fields
+            .get(2)?
+            .split(',')
+            .any(|flag| flag == "slave" || flag == "replica");
+        let mut slots = SlotSet::default();
+        for word in fields.iter().skip(8) {
+            // A migration under way: `[5->-<id>]`, `[5-<-<id>]`.
+            if !word.starts_with('[') {
+                slots.insert(word.parse::<SlotRange>().ok()?);
+            }
+        }
+        Some(Member {
+            id: fields[0].parse().ok()?,
+            addr: addr.parse().ok()?,
+            role: if is_slave { Role::Slave } else { Role::Master },
+            master: fields.get(3)?.parse().ok(),
+            slots,
+        })
+    };
+    text.lines()
+        .filter(|text| !text.trim().is_empty())
+        .map(|text| line(text).ok_or_else(|| format!("CLUSTER NODES: {text:?}")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MASTER: &str = "0123456789012345678901234567890123456789";
+    const REPLICA: &str = "abcdefghijabcdefghijabcdefghijabcdefghij";
+
+    fn topology() -> Topology {
+        let mut slots = SlotSet::all();
+        slots.remove("3300".parse().unwrap());
+        let master = Member {
+            id: MASTER.parse().unwrap(),
+            addr: "127.0.0.1:17001".parse().unwrap(),
+            role: Role::Master,
+            master: None,
+            slots,
+        };
+        let replica = Member {
+            id: REPLICA.parse().unwrap(),
+            addr: "127.0.0.1:17002".parse().unwrap(),
+            role: Role::Slave,
+            master: Some(MASTER.parse().unwrap()),
+            slots: SlotSet::default(),
+        };
+        Topology {
+            version: 7,
+            members: vec![master, replica],
+        }
+    }
+
+    #[test]
+    fn a_topology_is_written_as_setnodes_takes_it() {
+        assert_eq!(
+            lines(&topology()),
+            format!(
+                "{MASTER} 127.0.0.1 17001 master - 0-3299 3301-16383\n\
+                 {REPLICA} 127.0.0.1 17002 slave {MASTER}"
+            )
+        );
+    }
+
+    #[test]
+    fn cluster_nodes_reads_back_with_a_migration_under_way() {
+        let text = format!(
+            "{MASTER} 127.0.0.1:17001@27001 myself,master - 1 1 7 connected 0-3299 3301-16383 \
+             [3300->-{REPLICA}]\n\
+             {REPLICA} 127.0.0.1:17002@27002 slave {MASTER} 1 1 7 connected\n"
+        );
+        assert_eq!(parse_nodes(&text).unwrap(), topology().members);
+        assert!(parse_nodes("nothing of the kind").is_err());
+        assert!(parse_nodes(&format!("{MASTER} x y z")).is_err());
+    }
+
+    #[test]
+    fn a_field_is_found_whatever_ends_its_line() {
+        let text = "# Server\r\nkvrocks_version:2.9.0\r\nmigrating_state: start\r\n";
+        assert_eq!(field(text, "kvrocks_version"), Some("2.9.0"));
+        assert_eq!(field(text, "migrating_state"), Some("start"));
+        assert_eq!(field(text, "version"), None);
+    }
+}

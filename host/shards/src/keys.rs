@@ -1,0 +1,30 @@
+//! Where documents stand in the `shards` space.
+//!
+//! | key | document |
+//! |---|---|
+//! | `namespace/<namespace>` | [`Namespace`](crate::model::Namespace): its clusters' names |
+//! | `cluster/<namespace>/<cluster>` | [`Cluster`](crate::Cluster): its desired topology |
+//! | `events/<namespace>/<cluster>` | [`Events`](crate::events::Events): what happened to it |
+//! | `address/<host:port>` | [`AddressOwner`](crate::model::AddressOwner): the cluster that has it |
+
+use crate::names::{Name, NodeAddr};
+
+pub(crate) const NAMESPACES: &str = "namespace/";
+
+pub(crate) fn namespace(namespace: &Name) -> String {
+    format!("{NAMESPACES}{namespace}")
+}
+
+pub(crate) const CLUSTERS: &str = "cluster/";
+
+pub(crate) fn cluster(namespace: &Name, cluster: &Name) -> String {
+    format!("{CLUSTERS}{namespace}/{cluster}")
+}
+
+pub(crate) fn events(namespace: &Name, cluster: &Name) -> String {
+    format!("events/{namespace}/{cluster}")
+}
+
+pub(crate) fn address(addr: &NodeAddr) -> String {
+    format!("address/{addr}")
+}

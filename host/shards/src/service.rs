@@ -1,0 +1,61 @@
+//! The facade: what the API sees of sharded clusters.
+
+mod clusters;
+mod namespaces;
+mod push;
+
+use std::sync::Arc;
+
+use portolan_consensus::documents::{Documents, Stored};
+use portolan_consensus::{Consistency, Member, Space};
+
+pub use clusters::{NewCluster, NewNodes};
+pub use push::Push;
+pub(crate) use push::topology_of;
+
+use crate::engine::Engine;
+use crate::error::ShardsError;
+use crate::keys;
+use crate::model::Cluster;
+use crate::names::Name;
+use crate::options::ShardsOptions;
+use crate::secrets::Secrets;
+
+/// Sharded clusters, on this member. All of its knowledge is in the store.
+pub struct Shards {
+    pub(crate) member: Member,
+    pub(crate) documents: Documents,
+    pub(crate) secrets: Secrets,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) options: ShardsOptions,
+}
+
+impl Shards {
+    /// Sharded clusters on top of a member, their nodes reached through `engine`.
+    /// [`Shards::run`] makes them work; without it, everything can be asked and changed by hand.
+    pub fn new(member: Member, engine: Arc<dyn Engine>, options: ShardsOptions) -> Arc<Self> {
+        Arc::new(Self {
+            documents: Documents::new(member.clone(), Space::Shards),
+            secrets: Secrets::new(member.clone()),
+            member,
+            engine,
+            options,
+        })
+    }
+
+    async fn load(&self, namespace: &Name, cluster: &Name) -> Result<Stored<Cluster>, ShardsError> {
+        self.documents
+            .load(
+                &keys::cluster(namespace, cluster),
+                Consistency::Linearizable,
+            )
+            .await?
+            .ok_or_else(|| {
+                ShardsError::NotFound(format!("cluster {cluster} in namespace {namespace}"))
+            })
+    }
+}
+
+fn parse_name(text: &str, what: &str) -> Result<Name, ShardsError> {
+    text.parse().map_err(ShardsError::bad_name(what))
+}

@@ -1,0 +1,490 @@
+//! Clusters, shards and nodes: decided on the model, committed, then pushed.
+
+use std::collections::HashSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures_util::future::try_join_all;
+use portolan_consensus::documents::{Stored, encode, until_settled};
+use portolan_consensus::{Consistency, Revision, Space, Txn};
+use zeroize::Zeroizing;
+
+use super::{Push, Shards, parse_name};
+use crate::engine::{Access, Fitness};
+use crate::error::ShardsError;
+use crate::events::{Event, Events};
+use crate::keys;
+use crate::model::{AddressOwner, Cluster, EngineKind, NewNode, Node, Role, Shard};
+use crate::names::{Name, NodeAddr, NodeId};
+use crate::views::{ClusterView, NodeView, ShardView};
+
+/// Nodes that are to be added, and the password that they share.
+#[derive(Clone, Default)]
+pub struct NewNodes {
+    /// `host:port` each.
+    pub nodes: Vec<String>,
+    /// Empty where they take none.
+    pub password: Zeroizing<String>,
+}
+
+/// A cluster that is to be made.
+#[derive(Clone, Default)]
+pub struct NewCluster {
+    /// Its name.
+    pub name: String,
+    /// Its nodes: consecutive ones form a shard.
+    pub nodes: NewNodes,
+    /// Nodes per shard, the master included; 0 means 1.
+    pub replicas: usize,
+}
+
+impl Shards {
+    /// Makes a cluster of nodes that are reachable, empty and in no cluster, and tells them.
+    ///
+    /// # Errors
+    /// [`ShardsError`] with the field or the node that is wrong; nothing is stored then.
+    pub async fn create_cluster(
+        &self,
+        namespace: &str,
+        wanted: NewCluster,
+    ) -> Result<Push, ShardsError> {
+        let namespace = parse_name(namespace, "namespace")?;
+        let name = parse_name(&wanted.name, "name")?;
+        self.namespace(&namespace).await?;
+        let key = keys::cluster(&namespace, &name);
+        let known = self
+            .documents
+            .load::<Cluster>(&key, Consistency::Linearizable);
+        if known.await?.is_some() {
+            return Err(ShardsError::Exists(format!(
+                "cluster {name} in namespace {namespace}"
+            )));
+        }
+        let nodes = self.new_nodes(&wanted.nodes).await?;
+        let cluster = Cluster::lay_out(EngineKind::Kvrocks, nodes, wanted.replicas.max(1))?;
+        self.found(&namespace, &name, &cluster).await?;
+        Ok(self.push_to_all(&cluster, false).await)
+    }
+
+    /// Takes over a cluster as one of its nodes knows it. The nodes keep what they have.
+    ///
+    /// # Errors
+    /// [`ShardsError`]; nothing is stored then.
+    pub async fn import_cluster(
+        &self,
+        namespace: &str,
+        name: &str,
+        from: NewNodes,
+    ) -> Result<(), ShardsError> {
+        let namespace = parse_name(namespace, "namespace")?;
+        let name = parse_name(name, "cluster")?;
+        self.namespace(&namespace).await?;
+        let seed = from
+            .nodes
+            .first()
+            .ok_or_else(|| ShardsError::invalid("nodes", "name a node of the cluster"))?;
+        let seed: NodeAddr = seed.parse().map_err(ShardsError::bad_name("nodes[0]"))?;
+        let access = Access {
+            addr: seed.clone(),
+            password: (!from.password.is_empty()).then(|| from.password.clone()),
+        };
+        self.engine
+            .inspect(&access)
+            .await
+            .map_err(ShardsError::node(&seed))?;
+        let topology = self
+            .engine
+            .topology(&access)
+            .await
+            .map_err(ShardsError::node(&seed))?
+            .ok_or_else(|| {
+                ShardsError::invalid(
+                    "nodes[0]",
+                    format!("{seed} is in no cluster: create one instead of importing it"),
+                )
+            })?;
+        let mut shards: Vec<Shard> = Vec::new();
+        let created_at = now();
+        let masters = topology.members.iter().filter(|m| m.role == Role::Master);
+        for master in masters {
+            let replicas = topology
+                .members
+                .iter()
+                .filter(|member| member.master.as_ref() == Some(&master.id));
+            let mut nodes = Vec::new();
+            for member in std::iter::once(master).chain(replicas) {
+                nodes.push(Node {
+                    id: member.id.clone(),
+                    addr: member.addr.clone(),
+                    role: member.role,
+                    created_at,
+                    sealed_password: self.secrets.seal(&member.id, &from.password)?,
+                });
+            }
+            shards.push(Shard {
+                nodes,
+                slots: master.slots.clone(),
+            });
+        }
+        shards.sort_by_key(|shard| shard.slots.ranges().first().copied());
+        let cluster = Cluster {
+            version: topology.version,
+            engine: EngineKind::Kvrocks,
+            shards,
+        };
+        cluster.check().map_err(|reason| {
+            ShardsError::Conflict(format!(
+                "the cluster that {seed} describes is not whole: {reason}; mend it before you import it"
+            ))
+        })?;
+        self.found(&namespace, &name, &cluster).await
+    }
+
+    /// The names of a namespace's clusters, in order.
+    ///
+    /// # Errors
+    /// [`ShardsError::NotFound`].
+    pub async fn clusters(&self, namespace: &str) -> Result<Vec<String>, ShardsError> {
+        let namespace = parse_name(namespace, "namespace")?;
+        let clusters = self.namespace(&namespace).await?.document.clusters;
+        Ok(clusters.into_iter().map(String::from).collect())
+    }
+
+    /// A cluster; with its passwords where `reveal` says so.
+    ///
+    /// # Errors
+    /// [`ShardsError::NotFound`].
+    pub async fn cluster(
+        &self,
+        namespace: &str,
+        name: &str,
+        reveal: bool,
+    ) -> Result<ClusterView, ShardsError> {
+        let stored = self.find(namespace, name).await?.2;
+        ClusterView::of(name, &stored.document, reveal.then_some(&self.secrets))
+    }
+
+    /// One shard of a cluster.
+    ///
+    /// # Errors
+    /// [`ShardsError::NotFound`].
+    pub async fn shard(
+        &self,
+        namespace: &str,
+        name: &str,
+        index: usize,
+        reveal: bool,
+    ) -> Result<ShardView, ShardsError> {
+        let stored = self.find(namespace, name).await?.2;
+        let shard = stored.document.shard(index)?;
+        ShardView::of(shard, reveal.then_some(&self.secrets))
+    }
+
+    /// The nodes of a shard.
+    ///
+    /// # Errors
+    /// [`ShardsError::NotFound`].
+    pub async fn nodes(
+        &self,
+        namespace: &str,
+        name: &str,
+        index: usize,
+        reveal: bool,
+    ) -> Result<Vec<NodeView>, ShardsError> {
+        Ok(self.shard(namespace, name, index, reveal).await?.nodes)
+    }
+
+    /// Forgets a cluster. Its nodes and their data stay as they are.
+    ///
+    /// # Errors
+    /// [`ShardsError::NotFound`].
+    pub async fn delete_cluster(&self, namespace: &str, name: &str) -> Result<(), ShardsError> {
+        until_settled(|| async {
+            let (namespace, name, stored) = self.find(namespace, name).await?;
+            let mut holder = self.namespace(&namespace).await?;
+            holder.document.clusters.remove(&name);
+            let (key, holder_key) = (
+                keys::cluster(&namespace, &name),
+                keys::namespace(&namespace),
+            );
+            let mut txn = Txn::new()
+                .guard(Space::Shards, key.as_str(), stored.modified)
+                .guard(Space::Shards, holder_key.as_str(), holder.modified)
+                .delete(Space::Shards, key)
+                .delete(Space::Shards, keys::events(&namespace, &name))
+                .put(Space::Shards, holder_key, encode(&holder.document));
+            for (_, node) in stored.document.nodes() {
+                txn = txn.delete(Space::Shards, keys::address(&node.addr));
+            }
+            Ok(self.documents.commit(txn).await.map(drop)?)
+        })
+        .await
+    }
+
+    /// Adds a shard without slots.
+    ///
+    /// # Errors
+    /// [`ShardsError`]; nothing is stored then.
+    pub async fn create_shard(
+        &self,
+        namespace: &str,
+        name: &str,
+        nodes: NewNodes,
+    ) -> Result<Push, ShardsError> {
+        self.find(namespace, name).await?;
+        let nodes = self.new_nodes(&nodes).await?;
+        self.change(namespace, name, |cluster| cluster.add_shard(nodes.clone()))
+            .await
+    }
+
+    /// Takes out a shard that serves no slots; its nodes forget the cluster.
+    ///
+    /// # Errors
+    /// [`ShardsError`]; nothing is stored then.
+    pub async fn delete_shard(
+        &self,
+        namespace: &str,
+        name: &str,
+        index: usize,
+    ) -> Result<Push, ShardsError> {
+        self.change(namespace, name, |cluster| {
+            cluster.remove_shard(index).map(drop)
+        })
+        .await
+    }
+
+    /// Adds a node to a shard.
+    ///
+    /// # Errors
+    /// [`ShardsError`]; nothing is stored then.
+    pub async fn create_node(
+        &self,
+        namespace: &str,
+        name: &str,
+        index: usize,
+        node: NewNodes,
+        role: Role,
+    ) -> Result<Push, ShardsError> {
+        self.find(namespace, name).await?.2.document.shard(index)?;
+        let mut nodes = self.new_nodes(&node).await?;
+        let node = nodes
+            .pop()
+            .ok_or_else(|| ShardsError::invalid("addr", "name the node's address"))?;
+        self.change(namespace, name, |cluster| {
+            cluster.add_node(index, node.clone(), role)
+        })
+        .await
+    }
+
+    /// Takes a replica out of a shard; it forgets the cluster.
+    ///
+    /// # Errors
+    /// [`ShardsError`]; nothing is stored then.
+    pub async fn delete_node(
+        &self,
+        namespace: &str,
+        name: &str,
+        index: usize,
+        id: &str,
+    ) -> Result<Push, ShardsError> {
+        let id: NodeId = id.parse().map_err(ShardsError::bad_name("node id"))?;
+        self.change(namespace, name, |cluster| {
+            cluster.remove_node(index, &id).map(drop)
+        })
+        .await
+    }
+
+    /// What happened to a cluster, oldest first.
+    ///
+    /// # Errors
+    /// [`ShardsError::NotFound`].
+    pub async fn events(&self, namespace: &str, name: &str) -> Result<Vec<Event>, ShardsError> {
+        let (namespace, name, _) = self.find(namespace, name).await?;
+        let key = keys::events(&namespace, &name);
+        let stored: Option<Stored<Events>> =
+            self.documents.load(&key, Consistency::Linearizable).await?;
+        Ok(stored.map_or_else(Vec::new, |stored| stored.document.entries.into()))
+    }
+
+    /// Tells all nodes the topology once more.
+    ///
+    /// # Errors
+    /// [`ShardsError::NotFound`].
+    pub async fn sync(
+        &self,
+        namespace: &str,
+        name: &str,
+        force: bool,
+    ) -> Result<Push, ShardsError> {
+        let cluster = self.find(namespace, name).await?.2.document;
+        Ok(self.push_to_all(&cluster, force).await)
+    }
+
+    pub(crate) async fn find(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(Name, Name, Stored<Cluster>), ShardsError> {
+        let namespace = parse_name(namespace, "namespace")?;
+        let name = parse_name(name, "cluster")?;
+        let stored = self.load(&namespace, &name).await?;
+        Ok((namespace, name, stored))
+    }
+
+    /// Stores a new cluster with its addresses, and puts it down in its namespace.
+    async fn found(
+        &self,
+        namespace: &Name,
+        name: &Name,
+        cluster: &Cluster,
+    ) -> Result<(), ShardsError> {
+        until_settled(|| async {
+            let mut holder = self.namespace(namespace).await?;
+            if !holder.document.clusters.insert(name.clone()) {
+                return Err(ShardsError::Exists(format!(
+                    "cluster {name} in namespace {namespace}"
+                )));
+            }
+            let (key, holder_key) = (keys::cluster(namespace, name), keys::namespace(namespace));
+            let mut txn = Txn::new()
+                .guard(Space::Shards, key.as_str(), Revision::ZERO)
+                .guard(Space::Shards, holder_key.as_str(), holder.modified)
+                .put(Space::Shards, key, encode(cluster))
+                .put(Space::Shards, holder_key, encode(&holder.document));
+            for (_, node) in cluster.nodes() {
+                txn = self.take(txn, namespace, name, &node.addr).await?;
+            }
+            Ok(self.documents.commit(txn).await.map(drop)?)
+        })
+        .await
+    }
+
+    /// Changes a cluster, its addresses with it, and tells its nodes.
+    async fn change(
+        &self,
+        namespace: &str,
+        name: &str,
+        change: impl Fn(&mut Cluster) -> Result<(), ShardsError> + Send + Sync,
+    ) -> Result<Push, ShardsError> {
+        let change = &change;
+        let (before, after) = until_settled(|| async move {
+            let (namespace, name, stored) = self.find(namespace, name).await?;
+            let before = stored.document;
+            let mut after = before.clone();
+            change(&mut after)?;
+            let key = keys::cluster(&namespace, &name);
+            let mut txn = Txn::new()
+                .guard(Space::Shards, key.as_str(), stored.modified)
+                .put(Space::Shards, key, encode(&after));
+            for node in gone(&after, &before) {
+                txn = self.take(txn, &namespace, &name, &node.addr).await?;
+            }
+            for node in gone(&before, &after) {
+                txn = txn.delete(Space::Shards, keys::address(&node.addr));
+            }
+            self.documents.commit(txn).await?;
+            Ok::<_, ShardsError>((before, after))
+        })
+        .await?;
+        let mut push = self.push_to_all(&after, false).await;
+        push.failed.extend(self.forget(gone(&before, &after)).await);
+        Ok(push)
+    }
+
+    /// Adds to `txn` that the cluster takes an address.
+    async fn take(
+        &self,
+        txn: Txn,
+        namespace: &Name,
+        name: &Name,
+        addr: &NodeAddr,
+    ) -> Result<Txn, ShardsError> {
+        self.check_free(addr).await?;
+        let owner = AddressOwner {
+            namespace: namespace.clone(),
+            cluster: name.clone(),
+        };
+        let key = keys::address(addr);
+        Ok(txn.guard(Space::Shards, key.as_str(), Revision::ZERO).put(
+            Space::Shards,
+            key,
+            encode(&owner),
+        ))
+    }
+
+    async fn check_free(&self, addr: &NodeAddr) -> Result<(), ShardsError> {
+        let key = keys::address(addr);
+        let owner: Option<Stored<AddressOwner>> =
+            self.documents.load(&key, Consistency::Linearizable).await?;
+        match owner {
+            Some(Stored { document, .. }) => Err(ShardsError::Exists(format!(
+                "node {addr} belongs to cluster {} in namespace {}",
+                document.cluster, document.namespace
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks addresses and asks each node whether it is fit to be added.
+    async fn new_nodes(&self, wanted: &NewNodes) -> Result<Vec<NewNode>, ShardsError> {
+        let mut seen = HashSet::new();
+        let mut addrs = Vec::new();
+        for (index, text) in wanted.nodes.iter().enumerate() {
+            let at = format!("nodes[{index}]");
+            let addr: NodeAddr = text.parse().map_err(ShardsError::bad_name(&at))?;
+            if !seen.insert(addr.clone()) {
+                return Err(ShardsError::Exists(format!("node {addr} is named twice")));
+            }
+            self.check_free(&addr).await?;
+            addrs.push(addr);
+        }
+        let fit = addrs.iter().map(|addr| self.check_fit(addr, wanted));
+        try_join_all(fit).await?;
+        let created_at = now();
+        let nodes = addrs.into_iter().map(|addr| {
+            let id = NodeId::random();
+            Ok(NewNode {
+                sealed_password: self.secrets.seal(&id, &wanted.password)?,
+                id,
+                addr,
+                created_at,
+            })
+        });
+        nodes.collect()
+    }
+
+    async fn check_fit(&self, addr: &NodeAddr, wanted: &NewNodes) -> Result<(), ShardsError> {
+        let access = Access {
+            addr: addr.clone(),
+            password: (!wanted.password.is_empty()).then(|| wanted.password.clone()),
+        };
+        let fitness = self.engine.inspect(&access).await;
+        let Fitness {
+            in_cluster,
+            is_empty,
+        } = fitness.map_err(ShardsError::node(addr))?;
+        if in_cluster {
+            return Err(ShardsError::Conflict(format!(
+                "node {addr} is in a cluster already: import that cluster, or reset the node (CLUSTER \
+                 RESET) first"
+            )));
+        }
+        if !is_empty {
+            return Err(ShardsError::Conflict(format!(
+                "node {addr} holds keys: empty it (FLUSHALL) or take another node"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The nodes of `before` that `after` does not have.
+fn gone<'a>(before: &'a Cluster, after: &Cluster) -> Vec<&'a Node> {
+    let stays: HashSet<&NodeId> = after.nodes().map(|(_, node)| &node.id).collect();
+    let nodes = before.nodes().map(|(_, node)| node);
+    nodes.filter(|node| !stays.contains(&node.id)).collect()
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |time| time.as_secs())
+}

@@ -1,0 +1,111 @@
+//! Telling nodes the topology that stands in the store.
+
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use super::Shards;
+use crate::engine::{Member, NodeError, Topology};
+use crate::model::{Cluster, Node, Role};
+use crate::names::NodeAddr;
+use crate::slots::SlotSet;
+
+/// Who has heard.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Push {
+    /// The version that was pushed.
+    pub version: u64,
+    /// The nodes that have it.
+    pub reached: Vec<NodeAddr>,
+    /// The nodes that do not, and why.
+    pub failed: Vec<Unreached>,
+}
+
+/// A node that did not take the topology.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unreached {
+    /// Which.
+    pub addr: NodeAddr,
+    /// Why.
+    pub reason: String,
+}
+
+impl Unreached {
+    fn new(node: &Node, reason: impl ToString) -> Self {
+        let unreached = Self {
+            addr: node.addr.clone(),
+            reason: reason.to_string(),
+        };
+        tracing::warn!(addr = %unreached.addr, reason = %unreached.reason, "a node was not told its topology");
+        unreached
+    }
+}
+
+impl Shards {
+    /// Pushes to all nodes at once. A node that is not reached does not hold up the others.
+    pub(crate) async fn push_to_all(&self, cluster: &Cluster, force: bool) -> Push {
+        let topology = topology_of(cluster);
+        let pushes = cluster.nodes().map(|(_, node)| {
+            let topology = &topology;
+            async move {
+                let pushed = match self.secrets.access(node) {
+                    Ok(access) => self
+                        .engine
+                        .push(&access, &node.id, topology, force)
+                        .await
+                        .map_err(|error| Unreached::new(node, error)),
+                    Err(error) => Err(Unreached::new(node, error)),
+                };
+                pushed.map(|()| node.addr.clone())
+            }
+        });
+        let mut push = Push {
+            version: cluster.version,
+            ..Push::default()
+        };
+        for pushed in join_all(pushes).await {
+            match pushed {
+                Ok(addr) => push.reached.push(addr),
+                Err(unreached) => push.failed.push(unreached),
+            }
+        }
+        push
+    }
+
+    /// Makes nodes that were taken out forget the cluster; answers those that were not reached.
+    pub(super) async fn forget(&self, nodes: Vec<&Node>) -> Vec<Unreached> {
+        let resets = nodes.into_iter().map(|node| async move {
+            let access = self.secrets.access(node);
+            let reset = match access {
+                Ok(access) => self.engine.reset(&access).await,
+                Err(error) => Err(NodeError::Password(error.to_string())),
+            };
+            reset.err().map(|error| Unreached::new(node, error))
+        });
+        join_all(resets).await.into_iter().flatten().collect()
+    }
+}
+
+/// A cluster as its nodes are told of it.
+pub(crate) fn topology_of(cluster: &Cluster) -> Topology {
+    let members = cluster.nodes().map(|(index, node)| {
+        let shard = &cluster.shards[index];
+        let is_master = node.role == Role::Master;
+        Member {
+            id: node.id.clone(),
+            addr: node.addr.clone(),
+            role: node.role,
+            master: (!is_master)
+                .then(|| shard.master().map(|master| master.id.clone()))
+                .flatten(),
+            slots: if is_master {
+                shard.slots.clone()
+            } else {
+                SlotSet::default()
+            },
+        }
+    });
+    Topology {
+        version: cluster.version,
+        members: members.collect(),
+    }
+}
