@@ -24,4 +24,5 @@ mod plugins;
 mod replication_faults;
 mod shards_contract;
 mod shards_failover;
+mod shards_migration;
 mod storage_faults;

@@ -103,6 +103,21 @@ fn sharded_clusters(routes: Routes<'_>) -> Routes<'_> {
             get(shards::shard).delete(shards::delete_shard),
         )
         .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/migrate",
+            Scope::Shards,
+            post(shards::migrate),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/migrations",
+            Scope::Shards,
+            get(shards::migrations),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/migrations/{id}/{action}",
+            Scope::Shards,
+            post(shards::change_migration),
+        )
+        .add(
             "/api/v1/namespaces/{namespace}/clusters/{cluster}/events",
             Scope::Shards,
             get(shards::events),

@@ -4,6 +4,7 @@
 mod failover;
 mod heal;
 mod health;
+mod migrate;
 mod reach;
 
 use std::collections::HashMap;
@@ -123,13 +124,13 @@ impl Shards {
         let stored = self.replace_masters(place, stored, &seen, health).await;
         self.heal(&stored.document, &seen, health).await;
         let events = health.take_events();
-        if events.is_empty() {
-            return;
-        }
-        if let Err(error) = self.record(place, &events).await {
+        if !events.is_empty()
+            && let Err(error) = self.record(place, &events).await
+        {
             tracing::warn!(%error, cluster = %place.1, "events could not be stored");
             health.give_back(events);
         }
+        self.migrate(place, stored).await;
     }
 
     /// Probes all nodes at once; answers in the order of [`Cluster::nodes`].

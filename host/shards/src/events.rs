@@ -25,6 +25,12 @@ pub enum EventKind {
     Failover,
     /// A master is down and was not replaced.
     FailoverRefused,
+    /// Slots are on their way to another shard.
+    MigrationStarted,
+    /// Slots have another owner.
+    MigrationDone,
+    /// Slots were not moved, now or at all.
+    MigrationFailed,
 }
 
 /// One event.
@@ -65,6 +71,14 @@ impl Events {
             self.entries.pop_front();
         }
     }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |time| {
+        u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 #[cfg(test)]

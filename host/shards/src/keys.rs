@@ -5,6 +5,7 @@
 //! | `namespace/<namespace>` | [`Namespace`](crate::model::Namespace): its clusters' names |
 //! | `cluster/<namespace>/<cluster>` | [`Cluster`](crate::Cluster): its desired topology |
 //! | `events/<namespace>/<cluster>` | [`Events`](crate::events::Events): what happened to it |
+//! | `migrations/<namespace>/<cluster>` | [`Migrations`](crate::migration::Migrations): its queue |
 //! | `address/<host:port>` | [`AddressOwner`](crate::model::AddressOwner): the cluster that has it |
 
 use crate::names::{Name, NodeAddr};
@@ -23,6 +24,10 @@ pub(crate) fn cluster(namespace: &Name, cluster: &Name) -> String {
 
 pub(crate) fn events(namespace: &Name, cluster: &Name) -> String {
     format!("events/{namespace}/{cluster}")
+}
+
+pub(crate) fn migrations(namespace: &Name, cluster: &Name) -> String {
+    format!("migrations/{namespace}/{cluster}")
 }
 
 pub(crate) fn address(addr: &NodeAddr) -> String {

@@ -5,9 +5,10 @@
 //! change of it is a pure function of the model, committed before the first node hears of it. How a node
 //! is spoken to is an [`engine`].
 //!
-//! What stands: the model, the Kvrocks engine, the contract's namespaces, clusters, shards and nodes, and
-//! failover ([`Shards`]); the leader probes all nodes and mends what differs ([`Shards::run`]). What is
-//! still to come: migration, rebalancing, Redis and Valkey.
+//! What stands: the model, the Kvrocks engine, and the contract's namespaces, clusters, shards, nodes,
+//! failover and slot migration ([`Shards`]). The leader probes all nodes, mends what differs, replaces
+//! masters and carries migrations out ([`Shards::run`]). What is still to come: rebalancing, Redis and
+//! Valkey.
 //!
 //! The crate knows the store (`portolan-consensus`), and not the DNS side: what joins the two is an
 //! event in the store.
@@ -19,6 +20,7 @@ pub mod engine;
 mod error;
 mod events;
 mod keys;
+mod migration;
 mod model;
 mod names;
 mod options;
@@ -30,9 +32,10 @@ mod views;
 pub use engine::NodeError;
 pub use error::ShardsError;
 pub use events::{Event, EventKind};
+pub use migration::{Job, JobState};
 pub use model::{Cluster, EngineKind, Node, Role, Shard};
 pub use names::{BadName, Name, NodeAddr, NodeId};
 pub use options::ShardsOptions;
-pub use service::{NewCluster, NewNodes, Push, Shards};
-pub use slots::{NotSlots, SLOTS, SlotRange, SlotSet};
+pub use service::{JobAction, NewCluster, NewNodes, Push, Shards};
+pub use slots::{NotSlots, SLOTS, SlotRange, SlotSet, parse_ranges};
 pub use views::{ClusterView, NodeView, ShardView};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ShardsError;
 use crate::names::{Name, NodeAddr, NodeId};
-use crate::slots::{SLOTS, SlotSet, even_split};
+use crate::slots::{SLOTS, SlotRange, SlotSet, even_split};
 
 /// Which servers a cluster is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub struct Node {
 /// A master with its replicas, and the slots that they serve.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
+    /// Stays the same when shards before it go.
+    pub id: u64,
     /// In the order in which they were added.
     pub nodes: Vec<Node>,
     /// The slots.
@@ -67,6 +69,8 @@ pub struct Cluster {
     pub engine: EngineKind,
     /// Addressed by their place in this list.
     pub shards: Vec<Shard>,
+    /// The id of the next shard.
+    pub(crate) next_shard: u64,
 }
 
 impl Document for Cluster {}
@@ -142,14 +146,44 @@ impl Cluster {
             })?;
         let mut nodes = nodes.into_iter();
         let shards = even_split(shards).into_iter().map(|slots| Shard {
+            id: 0,
             nodes: shard_nodes(nodes.by_ref().take(per_shard)),
             slots,
         });
-        Ok(Self {
-            version: 1,
+        Ok(Self::of(engine, 1, shards.collect()))
+    }
+
+    /// A cluster of these shards, which get their ids here.
+    pub(crate) fn of(engine: EngineKind, version: u64, mut shards: Vec<Shard>) -> Self {
+        let mut next_shard = 0;
+        for shard in &mut shards {
+            shard.id = next_shard;
+            next_shard += 1;
+        }
+        Self {
+            version,
             engine,
-            shards: shards.collect(),
-        })
+            shards,
+            next_shard,
+        }
+    }
+
+    /// The place of the shard with this id.
+    pub(crate) fn index_of(&self, id: u64) -> Option<usize> {
+        self.shards.iter().position(|shard| shard.id == id)
+    }
+
+    /// The place of the shard that serves all of these slots.
+    pub(crate) fn owner(&self, slots: SlotRange) -> Option<usize> {
+        let mut shards = self.shards.iter();
+        shards.position(|shard| shard.slots.contains(slots))
+    }
+
+    /// Gives slots from the shard that serves them to another one.
+    pub(crate) fn move_slots(&mut self, slots: SlotRange, from: usize, to: usize) {
+        self.shards[from].slots.remove(slots);
+        self.shards[to].slots.insert(slots);
+        self.version += 1;
     }
 
     /// All nodes, with the index of their shard.
@@ -161,19 +195,16 @@ impl Cluster {
     }
 
     pub(crate) fn shard(&self, index: usize) -> Result<&Shard, ShardsError> {
-        self.shards.get(index).ok_or_else(|| self.no_shard(index))
+        self.shards
+            .get(index)
+            .ok_or_else(|| no_shard(index, self.shards.len()))
     }
 
     fn shard_mut(&mut self, index: usize) -> Result<&mut Shard, ShardsError> {
-        let error = self.no_shard(index);
-        self.shards.get_mut(index).ok_or(error)
-    }
-
-    fn no_shard(&self, index: usize) -> ShardsError {
-        ShardsError::NotFound(format!(
-            "shard {index}; the cluster has the shards 0 to {}",
-            self.shards.len().saturating_sub(1)
-        ))
+        let count = self.shards.len();
+        self.shards
+            .get_mut(index)
+            .ok_or_else(|| no_shard(index, count))
     }
 
     /// Adds a shard without slots, the first node its master.
@@ -185,9 +216,11 @@ impl Cluster {
             ));
         }
         self.shards.push(Shard {
+            id: self.next_shard,
             nodes: shard_nodes(nodes),
             slots: SlotSet::default(),
         });
+        self.next_shard += 1;
         self.version += 1;
         Ok(())
     }
@@ -301,6 +334,14 @@ impl Cluster {
             Err(format!("{} slots have no owner", SLOTS - served.count()))
         }
     }
+}
+
+/// The error for a place where there is no shard.
+pub(crate) fn no_shard(index: usize, count: usize) -> ShardsError {
+    ShardsError::NotFound(format!(
+        "shard {index}; the cluster has the shards 0 to {}",
+        count.saturating_sub(1)
+    ))
 }
 
 /// The first is the master.

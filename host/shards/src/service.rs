@@ -1,6 +1,7 @@
 //! The facade: what the API sees of sharded clusters.
 
 mod clusters;
+mod migrations;
 mod namespaces;
 mod push;
 
@@ -10,6 +11,7 @@ use portolan_consensus::documents::{Documents, Stored};
 use portolan_consensus::{Consistency, Member, Space};
 
 pub use clusters::{NewCluster, NewNodes};
+pub use migrations::JobAction;
 pub use push::Push;
 pub(crate) use push::topology_of;
 

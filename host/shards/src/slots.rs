@@ -56,9 +56,28 @@ impl SlotRange {
         self.last - self.first + 1
     }
 
-    fn overlaps(self, other: SlotRange) -> bool {
-        self.first <= other.last && other.first <= self.last
+    /// Whether any slot is in both.
+    pub fn overlaps(self, other: SlotRange) -> bool {
+        self.common(other).is_some()
     }
+
+    /// The slots that are in both; none where there are none.
+    pub fn common(self, other: SlotRange) -> Option<SlotRange> {
+        Self::new(self.first.max(other.first), self.last.min(other.last))
+    }
+}
+
+/// Reads a list of slots and ranges, by commas or spaces: `5,7-9`.
+///
+/// # Errors
+/// [`NotSlots`] with the part that is wrong; an empty list is wrong too.
+pub fn parse_ranges(text: &str) -> Result<Vec<SlotRange>, NotSlots> {
+    let parts = text.split([',', ' ']).filter(|part| !part.is_empty());
+    let ranges: Vec<SlotRange> = parts.map(str::parse).collect::<Result<_, _>>()?;
+    if ranges.is_empty() {
+        return Err(NotSlots(text.to_owned()));
+    }
+    Ok(ranges)
 }
 
 impl fmt::Display for SlotRange {
@@ -226,6 +245,15 @@ mod tests {
         for wrong in ["", "-1", "16384", "9-5", "a", "1-2-3", "0-16384"] {
             assert!(wrong.parse::<SlotRange>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn several_ranges_are_a_list() {
+        let texts = |text| {
+            parse_ranges(text).map(|r| r.iter().map(SlotRange::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(texts("5,7-9 11").unwrap(), ["5", "7-9", "11"]);
+        assert!(texts("").is_err() && texts(" , ").is_err() && texts("5,x").is_err());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Clusters, shards and nodes as the contract shows them: its fields and those of today's reference.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::error::ShardsError;
+use crate::migration::Job;
 use crate::model::{Cluster, EngineKind, Node, Role, Shard};
 use crate::names::{NodeAddr, NodeId};
 use crate::secrets::Secrets;
@@ -29,12 +30,26 @@ pub struct ShardView {
     pub nodes: Vec<NodeView>,
     /// The slots; null where it serves none.
     pub slot_ranges: Option<Vec<SlotRange>>,
-    /// The shard to which a slot is migrated; -1 for none.
-    pub target_shard_index: i32,
-    /// The slot that is migrated away; -1 for none.
-    pub migrating_slot: i32,
-    /// The slot that is migrated here; -1 for none.
-    pub import_slot: i32,
+    /// The shard to which slots are migrated from here; -1 for none.
+    pub target_shard_index: i64,
+    /// What is migrated away.
+    pub migrating_slot: MovingSlots,
+    /// What is migrated here.
+    pub import_slot: MovingSlots,
+}
+
+/// Slots on their way: -1 for none, a number for one, text for a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MovingSlots(pub Option<SlotRange>);
+
+impl Serialize for MovingSlots {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            None => serializer.serialize_i64(-1),
+            Some(slots) if slots.count() == 1 => serializer.serialize_i64(slots.first().into()),
+            Some(slots) => slots.serialize(serializer),
+        }
+    }
 }
 
 /// A node.
@@ -58,21 +73,36 @@ pub struct NodeView {
 pub(crate) type Reveal<'a> = Option<&'a Secrets>;
 
 impl ClusterView {
-    pub(crate) fn of(name: &str, cluster: &Cluster, reveal: Reveal) -> Result<Self, ShardsError> {
+    /// `moving` is the migration under way.
+    pub(crate) fn of(
+        name: &str,
+        cluster: &Cluster,
+        moving: Option<&Job>,
+        reveal: Reveal,
+    ) -> Result<Self, ShardsError> {
         let shards = cluster.shards.iter();
-        Ok(Self {
+        let mut view = Self {
             name: name.to_owned(),
             version: cluster.version,
             engine: cluster.engine,
             shards: shards
                 .map(|shard| ShardView::of(shard, reveal))
                 .collect::<Result<_, _>>()?,
-        })
+        };
+        if let Some(job) = moving
+            && let (Some(from), Some(to)) = (cluster.owner(job.slots), cluster.index_of(job.target))
+        {
+            let slots = MovingSlots(Some(job.slots));
+            view.shards[from].migrating_slot = slots;
+            view.shards[from].target_shard_index = i64::try_from(to).unwrap_or(-1);
+            view.shards[to].import_slot = slots;
+        }
+        Ok(view)
     }
 }
 
 impl ShardView {
-    pub(crate) fn of(shard: &Shard, reveal: Reveal) -> Result<Self, ShardsError> {
+    fn of(shard: &Shard, reveal: Reveal) -> Result<Self, ShardsError> {
         let nodes = shard.nodes.iter();
         Ok(Self {
             nodes: nodes
@@ -80,14 +110,14 @@ impl ShardView {
                 .collect::<Result<_, _>>()?,
             slot_ranges: (!shard.slots.is_empty()).then(|| shard.slots.ranges().to_vec()),
             target_shard_index: -1,
-            migrating_slot: -1,
-            import_slot: -1,
+            migrating_slot: MovingSlots(None),
+            import_slot: MovingSlots(None),
         })
     }
 }
 
 impl NodeView {
-    pub(crate) fn of(node: &Node, reveal: Reveal) -> Result<Self, ShardsError> {
+    fn of(node: &Node, reveal: Reveal) -> Result<Self, ShardsError> {
         let password = match reveal {
             Some(secrets) => secrets.open(node)?.unwrap_or_default(),
             None => Zeroizing::default(),

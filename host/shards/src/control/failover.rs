@@ -267,7 +267,7 @@ impl Shards {
         .await
     }
 
-    async fn with_events(
+    pub(super) async fn with_events(
         &self,
         txn: Txn,
         place: &Place,

@@ -6,13 +6,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::{Cmd, Pipeline};
 
-use super::{Access, Engine, Fitness, Links, Member, NodeError, Probe, Topology};
+use super::{
+    Access, Engine, Fitness, Links, Member, Migration, MigrationState, NodeError, Probe, Started,
+    Topology,
+};
 use crate::model::Role;
 use crate::names::NodeId;
 use crate::slots::{SlotRange, SlotSet};
 
 /// Part of what a node answers that belongs to no cluster. Older servers put `ERR ` in front.
 const NOT_INITIALISED: &str = "The cluster is not initialized";
+
+/// Part of what a source answers that runs a migration.
+const BUSY: &str = "already a migrating job";
+/// Part of what a source answers that has given a slot away.
+const MIGRATED: &str = "which has been migrated";
 
 /// The Kvrocks engine.
 #[derive(Clone)]
@@ -114,6 +122,29 @@ impl Engine for Kvrocks {
         self.text(node, &words).await.map(drop)
     }
 
+    async fn migrate(
+        &self,
+        source: &Access,
+        slots: SlotRange,
+        to: &NodeId,
+    ) -> Result<Started, NodeError> {
+        let slots = slots.to_string();
+        let words = ["CLUSTERX", "MIGRATE", &slots, to.as_str(), "async"];
+        match self.text(source, &words).await {
+            Ok(_) => Ok(Started::Accepted),
+            Err(NodeError::Refused(reason)) if reason.contains(BUSY) => Ok(Started::Busy),
+            Err(NodeError::Refused(reason)) if reason.contains(MIGRATED) => {
+                Ok(Started::AlreadyMigrated)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn migration(&self, source: &Access) -> Result<Option<Migration>, NodeError> {
+        let info = self.text(source, &["CLUSTER", "INFO"]).await?;
+        Ok(parse_migration(&info))
+    }
+
     async fn pause(&self, node: &Access, time: Duration) -> Result<(), NodeError> {
         let ms = time.as_millis().to_string();
         self.text(node, &["CLIENT", "PAUSE", &ms, "WRITE"])
@@ -131,6 +162,21 @@ impl Engine for Kvrocks {
             answer => answer.map(drop),
         }
     }
+}
+
+/// Reads the lines of `CLUSTER INFO` about the last migration. Older servers name a single slot.
+fn parse_migration(info: &str) -> Option<Migration> {
+    let slots = field(info, "migrating_slot(s)").or_else(|| field(info, "migrating_slot"))?;
+    Some(Migration {
+        slots: slots.parse().ok()?,
+        destination: field(info, "destination_node")?.parse().ok()?,
+        state: match field(info, "migrating_state")? {
+            "start" => MigrationState::Running,
+            "success" => MigrationState::Succeeded,
+            "fail" => MigrationState::Failed,
+            _ => return None,
+        },
+    })
 }
 
 /// Reads `CLUSTERX VERSION`: -1 for a node in no cluster.
@@ -259,6 +305,24 @@ mod tests {
         assert_eq!(parse_nodes(&text).unwrap(), topology().members);
         assert!(parse_nodes("nothing of the kind").is_err());
         assert!(parse_nodes(&format!("{MASTER} x y z")).is_err());
+    }
+
+    #[test]
+    fn a_migration_is_read_as_newer_and_older_servers_tell_it() {
+        let text = |slots: &str, state: &str| {
+            format!("{slots}\r\ndestination_node: {REPLICA}\r\nmigrating_state: {state}\r\n")
+        };
+        let read = parse_migration(&text("migrating_slot(s): 5-9", "success")).unwrap();
+        assert_eq!(read.slots.to_string(), "5-9");
+        assert_eq!(read.destination.as_str(), REPLICA);
+        assert_eq!(read.state, MigrationState::Succeeded);
+        let old = parse_migration(&text("migrating_slot: 7", "fail")).unwrap();
+        assert_eq!(
+            (old.slots.to_string(), old.state),
+            ("7".into(), MigrationState::Failed)
+        );
+        assert_eq!(parse_migration(&text("migrating_slot: -1", "none")), None);
+        assert_eq!(parse_migration("cluster_state:ok\r\n"), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::model::Role;
 use crate::names::{NodeAddr, NodeId};
-use crate::slots::SlotSet;
+use crate::slots::{SlotRange, SlotSet};
 
 pub use link::Links;
 
@@ -71,6 +71,39 @@ pub struct Probe {
     pub sequence: u64,
 }
 
+/// What a node said to the request for a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// It is under way.
+    Accepted,
+    /// It has given these slots away already, and waits to be told who serves them.
+    AlreadyMigrated,
+    /// It is busy with one migration.
+    Busy,
+}
+
+/// How a migration goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationState {
+    /// Keys are on their way.
+    Running,
+    /// All keys are there; the topology has to follow.
+    Succeeded,
+    /// It ended; the source has everything.
+    Failed,
+}
+
+/// The last migration of a source, as it tells it. It tells that until the next one or a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// Which slots.
+    pub slots: SlotRange,
+    /// To which master.
+    pub destination: NodeId,
+    /// How it goes.
+    pub state: MigrationState,
+}
+
 /// One line of a topology.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -116,6 +149,17 @@ pub trait Engine: Send + Sync {
         topology: &Topology,
         force: bool,
     ) -> Result<(), NodeError>;
+
+    /// Asks a master to send the keys of slots that it serves to another one.
+    async fn migrate(
+        &self,
+        source: &Access,
+        slots: SlotRange,
+        to: &NodeId,
+    ) -> Result<Started, NodeError>;
+
+    /// The last migration of a master; none since its start.
+    async fn migration(&self, source: &Access) -> Result<Option<Migration>, NodeError>;
 
     /// Holds a node's writes back for a time, or until [`Engine::resume`].
     async fn pause(&self, node: &Access, time: Duration) -> Result<(), NodeError>;

@@ -13,7 +13,7 @@ use crate::engine::{Access, Fitness};
 use crate::error::ShardsError;
 use crate::events::{Event, Events};
 use crate::keys;
-use crate::model::{AddressOwner, Cluster, EngineKind, NewNode, Node, Role, Shard};
+use crate::model::{AddressOwner, Cluster, EngineKind, NewNode, Node, Role, Shard, no_shard};
 use crate::names::{Name, NodeAddr, NodeId};
 use crate::views::{ClusterView, NodeView, ShardView};
 
@@ -121,16 +121,13 @@ impl Shards {
                 });
             }
             shards.push(Shard {
+                id: 0,
                 nodes,
                 slots: master.slots.clone(),
             });
         }
         shards.sort_by_key(|shard| shard.slots.ranges().first().copied());
-        let cluster = Cluster {
-            version: topology.version,
-            engine: EngineKind::Kvrocks,
-            shards,
-        };
+        let cluster = Cluster::of(EngineKind::Kvrocks, topology.version, shards);
         cluster.check().map_err(|reason| {
             ShardsError::Conflict(format!(
                 "the cluster that {seed} describes is not whole: {reason}; mend it before you import it"
@@ -159,8 +156,11 @@ impl Shards {
         name: &str,
         reveal: bool,
     ) -> Result<ClusterView, ShardsError> {
-        let stored = self.find(namespace, name).await?.2;
-        ClusterView::of(name, &stored.document, reveal.then_some(&self.secrets))
+        let (in_namespace, called, stored) = self.find(namespace, name).await?;
+        let (_, queue) = self.queue(&in_namespace, &called).await?;
+        let moving = queue.jobs.iter().find(|job| job.state.is_under_way());
+        let reveal = reveal.then_some(&self.secrets);
+        ClusterView::of(name, &stored.document, moving, reveal)
     }
 
     /// One shard of a cluster.
@@ -174,9 +174,12 @@ impl Shards {
         index: usize,
         reveal: bool,
     ) -> Result<ShardView, ShardsError> {
-        let stored = self.find(namespace, name).await?.2;
-        let shard = stored.document.shard(index)?;
-        ShardView::of(shard, reveal.then_some(&self.secrets))
+        let mut cluster = self.cluster(namespace, name, reveal).await?;
+        if index < cluster.shards.len() {
+            Ok(cluster.shards.swap_remove(index))
+        } else {
+            Err(no_shard(index, cluster.shards.len()))
+        }
     }
 
     /// The nodes of a shard.
@@ -211,6 +214,7 @@ impl Shards {
                 .guard(Space::Shards, holder_key.as_str(), holder.modified)
                 .delete(Space::Shards, key)
                 .delete(Space::Shards, keys::events(&namespace, &name))
+                .delete(Space::Shards, keys::migrations(&namespace, &name))
                 .put(Space::Shards, holder_key, encode(&holder.document));
             for (_, node) in stored.document.nodes() {
                 txn = txn.delete(Space::Shards, keys::address(&node.addr));
@@ -246,8 +250,19 @@ impl Shards {
         name: &str,
         index: usize,
     ) -> Result<Push, ShardsError> {
-        self.change(namespace, name, |cluster| {
-            cluster.remove_shard(index).map(drop)
+        let (in_namespace, called, cluster) = self.find(namespace, name).await?;
+        let id = cluster.document.shard(index)?.id;
+        let (_, queue) = self.queue(&in_namespace, &called).await?;
+        if let Some(job) = queue.towards(id) {
+            return Err(ShardsError::Conflict(format!(
+                "migration {} brings the slots {} to shard {index}: wait for it or cancel it",
+                job.id, job.slots
+            )));
+        }
+        // By its id: its place may have shifted meanwhile.
+        self.change(namespace, name, |cluster| match cluster.index_of(id) {
+            Some(index) => cluster.remove_shard(index).map(drop),
+            None => Err(ShardsError::NotFound(format!("shard {index}"))),
         })
         .await
     }
