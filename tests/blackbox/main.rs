@@ -12,6 +12,7 @@
 
 mod dns;
 mod shape;
+mod stage;
 
 mod daemon_lifecycle;
 mod dns_alidns;

@@ -1,47 +1,11 @@
 //! Masters that die and come back, replicas that take over, nodes that miss what they were told.
 
-use portolan_tests::{Client, Cluster, Kvrocks, KvrocksNode, KvrocksOptions, Resp, eventually};
-use serde_json::{Value, json};
+use portolan_tests::{KvrocksNode, Resp, eventually};
+use serde_json::json;
 
-const CLUSTERS: &str = "/api/v1/namespaces/ns/clusters";
-const CLUSTER: &str = "/api/v1/namespaces/ns/clusters/c";
-
-/// Three members, and a cluster of shards of two nodes each.
-struct Stage {
-    group: Cluster,
-    net: Kvrocks,
-    nodes: Vec<KvrocksNode>,
-}
+use crate::stage::{CLUSTER, Stage};
 
 impl Stage {
-    async fn new(shards: usize) -> Self {
-        let group = Cluster::start().await;
-        let net = Kvrocks::network();
-        let mut nodes = vec![];
-        for _ in 0..shards * 2 {
-            let options = KvrocksOptions {
-                rsid_psync: true,
-                ..KvrocksOptions::default()
-            };
-            nodes.push(net.start_with(options).await);
-        }
-        let stage = Self { group, net, nodes };
-        let client = stage.client();
-        client
-            .post("/api/v1/namespaces", &json!({"namespace": "ns"}))
-            .await;
-        let addrs: Vec<String> = stage.nodes.iter().map(KvrocksNode::addr).collect();
-        let create = json!({"name": "c", "nodes": addrs, "replicas": 2});
-        let reply = client.post(CLUSTERS, &create).await;
-        assert_eq!(reply.status, 201, "{}", reply.complaint());
-        stage
-    }
-
-    fn client(&self) -> Client {
-        let running = self.group.running();
-        self.group.client(running[0])
-    }
-
     /// The address of a shard's master, as the store has it.
     async fn master(&self, shard: usize) -> Result<String, String> {
         let path = format!("{CLUSTER}/shards/{shard}/nodes");
@@ -74,23 +38,11 @@ impl Stage {
         })
         .await;
     }
-
-    async fn event(&self, kind: &str) -> Value {
-        eventually(&format!("an event {kind}"), async || {
-            let path = format!("{CLUSTER}/events");
-            let reply = self.client().send("GET", &path, &[], "").await?;
-            let events = reply.json()["data"]["events"].clone();
-            let events = events.as_array().ok_or("no events")?;
-            let found = events.iter().rev().find(|event| event["kind"] == kind);
-            found.cloned().ok_or_else(|| format!("{events:?}"))
-        })
-        .await
-    }
 }
 
 #[tokio::test]
 async fn a_replica_takes_over_from_a_master_that_dies_and_the_old_one_comes_back_as_its_replica() {
-    let stage = Stage::new(2).await;
+    let stage = Stage::new(2, 2).await;
     let (old, new) = (&stage.nodes[0], &stage.nodes[1]);
     old.client().await.call(&["SET", "key", "value"]).await;
     let (old, new) = match old.value("key") {
@@ -124,7 +76,7 @@ async fn a_replica_takes_over_from_a_master_that_dies_and_the_old_one_comes_back
 
 #[tokio::test]
 async fn a_new_leader_goes_on_watching() {
-    let mut stage = Stage::new(1).await;
+    let mut stage = Stage::new(1, 2).await;
     let leader = stage.group.leader().await;
     stage.group.members[leader].kill9();
     stage.nodes[0].kill();
@@ -136,7 +88,7 @@ async fn a_new_leader_goes_on_watching() {
 
 #[tokio::test]
 async fn a_master_without_a_replica_that_answers_is_not_replaced_and_the_reason_is_told() {
-    let stage = Stage::new(1).await;
+    let stage = Stage::new(1, 2).await;
     stage.nodes[1].kill();
     stage.event("node-down").await;
     stage.nodes[0].kill();
@@ -148,7 +100,7 @@ async fn a_master_without_a_replica_that_answers_is_not_replaced_and_the_reason_
 
 #[tokio::test]
 async fn a_node_that_is_loading_is_alive() {
-    let stage = Stage::new(1).await;
+    let stage = Stage::new(1, 2).await;
     stage.nodes[0].set_loading(true);
     // Longer than a dead master would have stayed the master.
     tokio::time::sleep(std::time::Duration::from_secs(6)).await;
@@ -157,7 +109,7 @@ async fn a_node_that_is_loading_is_alive() {
 
 #[tokio::test]
 async fn a_failover_by_hand_waits_for_the_replica_or_changes_nothing() {
-    let stage = Stage::new(1).await;
+    let stage = Stage::new(1, 2).await;
     let (master, replica) = (&stage.nodes[0], &stage.nodes[1]);
     let client = stage.client();
     let path = format!("{CLUSTER}/shards/0/failover");
@@ -201,7 +153,7 @@ async fn a_failover_by_hand_waits_for_the_replica_or_changes_nothing() {
 
 #[tokio::test]
 async fn nodes_that_are_behind_or_differ_are_mended_and_one_that_is_ahead_is_reported() {
-    let stage = Stage::new(1).await;
+    let stage = Stage::new(1, 2).await;
     let (master, replica) = (&stage.nodes[0], &stage.nodes[1]);
     let topology = |version: &str| {
         let id = master.node_id();
@@ -255,7 +207,7 @@ async fn nodes_that_are_behind_or_differ_are_mended_and_one_that_is_ahead_is_rep
 
 #[tokio::test]
 async fn a_master_that_the_leader_alone_does_not_reach_stays_until_a_majority_does_not() {
-    let stage = Stage::new(1).await;
+    let stage = Stage::new(1, 2).await;
     let (master, replica) = (&stage.nodes[0], &stage.nodes[1]);
     let leader = stage.group.leader().await;
     let name_of = |index: usize| format!("portolan-{}", stage.group.members[index].id());

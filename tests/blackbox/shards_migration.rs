@@ -2,45 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use portolan_tests::{
-    Client, Cluster, Kvrocks, KvrocksNode, Resp, RespClient, eventually, hash_slot,
-};
+use portolan_tests::{KvrocksNode, Resp, RespClient, eventually, hash_slot};
 use serde_json::{Value, json};
 
-const CLUSTER: &str = "/api/v1/namespaces/ns/clusters/c";
-
-/// Three members, and a cluster of shards of one node each.
-struct Stage {
-    group: Cluster,
-    net: Kvrocks,
-    nodes: Vec<KvrocksNode>,
-}
+use crate::stage::{CLUSTER, Stage};
 
 impl Stage {
-    async fn new(shards: usize) -> Self {
-        let group = Cluster::start().await;
-        let net = Kvrocks::network();
-        let mut nodes = vec![];
-        for _ in 0..shards {
-            nodes.push(net.start().await);
-        }
-        let stage = Self { group, net, nodes };
-        let client = stage.client();
-        client
-            .post("/api/v1/namespaces", &json!({"namespace": "ns"}))
-            .await;
-        let addrs: Vec<String> = stage.nodes.iter().map(KvrocksNode::addr).collect();
-        let create = json!({"name": "c", "nodes": addrs, "replicas": 1});
-        let reply = client.post("/api/v1/namespaces/ns/clusters", &create).await;
-        assert_eq!(reply.status, 201, "{}", reply.complaint());
-        stage
-    }
-
-    fn client(&self) -> Client {
-        let running = self.group.running();
-        self.group.client(running[0])
-    }
-
     async fn migrate(&self, body: Value) -> Vec<u64> {
         let reply = self
             .client()
@@ -133,7 +100,7 @@ fn key_in(slots: std::ops::RangeInclusive<u16>) -> String {
 
 #[tokio::test]
 async fn a_thousand_slots_move_under_load_and_no_value_is_wrong_or_lost() {
-    let stage = Stage::new(2).await;
+    let stage = Stage::new(2, 1).await;
     let mut client = Follower::new(&stage.nodes[0]);
     let mut written = BTreeMap::new();
     for n in 0..3_000 {
@@ -173,7 +140,7 @@ async fn a_thousand_slots_move_under_load_and_no_value_is_wrong_or_lost() {
 
 #[tokio::test]
 async fn a_queue_runs_one_after_the_other_and_can_be_paused_cancelled_and_resumed() {
-    let stage = Stage::new(2).await;
+    let stage = Stage::new(2, 1).await;
     let client = stage.client();
     let act = async |id: u64, action: &str| {
         let path = format!("{CLUSTER}/migrations/{id}/{action}");
@@ -217,7 +184,7 @@ async fn a_queue_runs_one_after_the_other_and_can_be_paused_cancelled_and_resume
 
 #[tokio::test]
 async fn a_new_leader_finishes_what_the_old_one_began_and_begins_it_no_second_time() {
-    let mut stage = Stage::new(2).await;
+    let mut stage = Stage::new(2, 1).await;
     stage.net.hold_migrations();
     stage.nodes[0].put(&key_in(0..=9), "value");
     let id = stage.migrate(json!({"target": 1, "slot": "0-9"})).await[0];
@@ -235,7 +202,7 @@ async fn a_new_leader_finishes_what_the_old_one_began_and_begins_it_no_second_ti
 
 #[tokio::test]
 async fn a_target_that_dies_costs_attempts_and_no_data() {
-    let stage = Stage::new(2).await;
+    let stage = Stage::new(2, 1).await;
     let key = key_in(0..=9);
     stage.nodes[0].put(&key, "value");
     stage.nodes[1].kill();
@@ -259,7 +226,7 @@ async fn a_target_that_dies_costs_attempts_and_no_data() {
 
 #[tokio::test]
 async fn slots_that_somebody_sent_away_without_telling_are_found_again() {
-    let stage = Stage::new(3).await;
+    let stage = Stage::new(3, 1).await;
     let key = key_in(5..=5);
     stage.nodes[0].put(&key, "value");
     // By hand, to shard 1, and nobody changes the topology: the abandoned success.
@@ -289,7 +256,7 @@ async fn slots_that_somebody_sent_away_without_telling_are_found_again() {
 
 #[tokio::test]
 async fn wrong_migrations_are_refused_with_a_sentence() {
-    let stage = Stage::new(2).await;
+    let stage = Stage::new(2, 1).await;
     let client = stage.client();
     let path = format!("{CLUSTER}/migrate");
     let cases = [

@@ -1,6 +1,8 @@
 //! The facade: what the API sees of sharded clusters.
 
 mod clusters;
+mod fitness;
+mod members;
 mod migrations;
 mod namespaces;
 mod push;

@@ -1,20 +1,18 @@
-//! Clusters, shards and nodes: decided on the model, committed, then pushed.
+//! Clusters: made, imported, shown, deleted.
 
-use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use futures_util::future::try_join_all;
 use portolan_consensus::documents::{Stored, encode, until_settled};
 use portolan_consensus::{Consistency, Revision, Space, Txn};
 use zeroize::Zeroizing;
 
 use super::{Push, Shards, parse_name};
-use crate::engine::{Access, Fitness};
+use crate::engine::Access;
 use crate::error::ShardsError;
 use crate::events::{Event, Events};
 use crate::keys;
-use crate::model::{AddressOwner, Cluster, EngineKind, NewNode, Node, Role, Shard, no_shard};
-use crate::names::{Name, NodeAddr, NodeId};
+use crate::model::{Cluster, EngineKind, Node, Role, Shard, no_shard};
+use crate::names::{Name, NodeAddr};
 use crate::views::{ClusterView, NodeView, ShardView};
 
 /// Nodes that are to be added, and the password that they share.
@@ -224,90 +222,6 @@ impl Shards {
         .await
     }
 
-    /// Adds a shard without slots.
-    ///
-    /// # Errors
-    /// [`ShardsError`]; nothing is stored then.
-    pub async fn create_shard(
-        &self,
-        namespace: &str,
-        name: &str,
-        nodes: NewNodes,
-    ) -> Result<Push, ShardsError> {
-        self.find(namespace, name).await?;
-        let nodes = self.new_nodes(&nodes).await?;
-        self.change(namespace, name, |cluster| cluster.add_shard(nodes.clone()))
-            .await
-    }
-
-    /// Takes out a shard that serves no slots; its nodes forget the cluster.
-    ///
-    /// # Errors
-    /// [`ShardsError`]; nothing is stored then.
-    pub async fn delete_shard(
-        &self,
-        namespace: &str,
-        name: &str,
-        index: usize,
-    ) -> Result<Push, ShardsError> {
-        let (in_namespace, called, cluster) = self.find(namespace, name).await?;
-        let id = cluster.document.shard(index)?.id;
-        let (_, queue) = self.queue(&in_namespace, &called).await?;
-        if let Some(job) = queue.towards(id) {
-            return Err(ShardsError::Conflict(format!(
-                "migration {} brings the slots {} to shard {index}: wait for it or cancel it",
-                job.id, job.slots
-            )));
-        }
-        // By its id: its place may have shifted meanwhile.
-        self.change(namespace, name, |cluster| match cluster.index_of(id) {
-            Some(index) => cluster.remove_shard(index).map(drop),
-            None => Err(ShardsError::NotFound(format!("shard {index}"))),
-        })
-        .await
-    }
-
-    /// Adds a node to a shard.
-    ///
-    /// # Errors
-    /// [`ShardsError`]; nothing is stored then.
-    pub async fn create_node(
-        &self,
-        namespace: &str,
-        name: &str,
-        index: usize,
-        node: NewNodes,
-        role: Role,
-    ) -> Result<Push, ShardsError> {
-        self.find(namespace, name).await?.2.document.shard(index)?;
-        let mut nodes = self.new_nodes(&node).await?;
-        let node = nodes
-            .pop()
-            .ok_or_else(|| ShardsError::invalid("addr", "name the node's address"))?;
-        self.change(namespace, name, |cluster| {
-            cluster.add_node(index, node.clone(), role)
-        })
-        .await
-    }
-
-    /// Takes a replica out of a shard; it forgets the cluster.
-    ///
-    /// # Errors
-    /// [`ShardsError`]; nothing is stored then.
-    pub async fn delete_node(
-        &self,
-        namespace: &str,
-        name: &str,
-        index: usize,
-        id: &str,
-    ) -> Result<Push, ShardsError> {
-        let id: NodeId = id.parse().map_err(ShardsError::bad_name("node id"))?;
-        self.change(namespace, name, |cluster| {
-            cluster.remove_node(index, &id).map(drop)
-        })
-        .await
-    }
-
     /// What happened to a cluster, oldest first.
     ///
     /// # Errors
@@ -372,134 +286,10 @@ impl Shards {
         })
         .await
     }
-
-    /// Changes a cluster, its addresses with it, and tells its nodes.
-    async fn change(
-        &self,
-        namespace: &str,
-        name: &str,
-        change: impl Fn(&mut Cluster) -> Result<(), ShardsError> + Send + Sync,
-    ) -> Result<Push, ShardsError> {
-        let change = &change;
-        let (before, after) = until_settled(|| async move {
-            let (namespace, name, stored) = self.find(namespace, name).await?;
-            let before = stored.document;
-            let mut after = before.clone();
-            change(&mut after)?;
-            let key = keys::cluster(&namespace, &name);
-            let mut txn = Txn::new()
-                .guard(Space::Shards, key.as_str(), stored.modified)
-                .put(Space::Shards, key, encode(&after));
-            for node in gone(&after, &before) {
-                txn = self.take(txn, &namespace, &name, &node.addr).await?;
-            }
-            for node in gone(&before, &after) {
-                txn = txn.delete(Space::Shards, keys::address(&node.addr));
-            }
-            self.documents.commit(txn).await?;
-            Ok::<_, ShardsError>((before, after))
-        })
-        .await?;
-        let mut push = self.push_to_all(&after, false).await;
-        push.failed.extend(self.forget(gone(&before, &after)).await);
-        Ok(push)
-    }
-
-    /// Adds to `txn` that the cluster takes an address.
-    async fn take(
-        &self,
-        txn: Txn,
-        namespace: &Name,
-        name: &Name,
-        addr: &NodeAddr,
-    ) -> Result<Txn, ShardsError> {
-        self.check_free(addr).await?;
-        let owner = AddressOwner {
-            namespace: namespace.clone(),
-            cluster: name.clone(),
-        };
-        let key = keys::address(addr);
-        Ok(txn.guard(Space::Shards, key.as_str(), Revision::ZERO).put(
-            Space::Shards,
-            key,
-            encode(&owner),
-        ))
-    }
-
-    async fn check_free(&self, addr: &NodeAddr) -> Result<(), ShardsError> {
-        let key = keys::address(addr);
-        let owner: Option<Stored<AddressOwner>> =
-            self.documents.load(&key, Consistency::Linearizable).await?;
-        match owner {
-            Some(Stored { document, .. }) => Err(ShardsError::Exists(format!(
-                "node {addr} belongs to cluster {} in namespace {}",
-                document.cluster, document.namespace
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    /// Checks addresses and asks each node whether it is fit to be added.
-    async fn new_nodes(&self, wanted: &NewNodes) -> Result<Vec<NewNode>, ShardsError> {
-        let mut seen = HashSet::new();
-        let mut addrs = Vec::new();
-        for (index, text) in wanted.nodes.iter().enumerate() {
-            let at = format!("nodes[{index}]");
-            let addr: NodeAddr = text.parse().map_err(ShardsError::bad_name(&at))?;
-            if !seen.insert(addr.clone()) {
-                return Err(ShardsError::Exists(format!("node {addr} is named twice")));
-            }
-            self.check_free(&addr).await?;
-            addrs.push(addr);
-        }
-        let fit = addrs.iter().map(|addr| self.check_fit(addr, wanted));
-        try_join_all(fit).await?;
-        let created_at = now();
-        let nodes = addrs.into_iter().map(|addr| {
-            let id = NodeId::random();
-            Ok(NewNode {
-                sealed_password: self.secrets.seal(&id, &wanted.password)?,
-                id,
-                addr,
-                created_at,
-            })
-        });
-        nodes.collect()
-    }
-
-    async fn check_fit(&self, addr: &NodeAddr, wanted: &NewNodes) -> Result<(), ShardsError> {
-        let access = Access {
-            addr: addr.clone(),
-            password: (!wanted.password.is_empty()).then(|| wanted.password.clone()),
-        };
-        let fitness = self.engine.inspect(&access).await;
-        let Fitness {
-            in_cluster,
-            is_empty,
-        } = fitness.map_err(ShardsError::node(addr))?;
-        if in_cluster {
-            return Err(ShardsError::Conflict(format!(
-                "node {addr} is in a cluster already: import that cluster, or reset the node (CLUSTER \
-                 RESET) first"
-            )));
-        }
-        if !is_empty {
-            return Err(ShardsError::Conflict(format!(
-                "node {addr} holds keys: empty it (FLUSHALL) or take another node"
-            )));
-        }
-        Ok(())
-    }
 }
 
-/// The nodes of `before` that `after` does not have.
-fn gone<'a>(before: &'a Cluster, after: &Cluster) -> Vec<&'a Node> {
-    let stays: HashSet<&NodeId> = after.nodes().map(|(_, node)| &node.id).collect();
-    let nodes = before.nodes().map(|(_, node)| node);
-    nodes.filter(|node| !stays.contains(&node.id)).collect()
-}
-
-fn now() -> u64 {
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |time| time.as_secs())
 }
