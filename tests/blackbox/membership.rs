@@ -166,3 +166,54 @@ async fn a_leader_that_is_removed_hands_over_and_the_rest_goes_on() {
     let stayed = cluster.client(usize::try_from(stay[0] - 1).unwrap());
     history.check("a member that stayed", &stayed.read_all().await.unwrap());
 }
+
+#[tokio::test]
+async fn the_members_are_listed_added_and_removed_as_clients_of_the_controller_do_it() {
+    const PEERS: &str = "/api/v1/raft/peers";
+    let home = TempDir::new().unwrap();
+    let mut first = Daemon::new(home.path(), 1);
+    first.start_ready().await;
+    let mut second = Daemon::new(home.path(), 2).standby();
+    second.start();
+    second.listening().await;
+
+    let add = json!({"id": 2, "operation": "add", "peer": second.address()});
+    let reply = first.client().post(PEERS, &add).await;
+    assert_eq!(reply.status, 200, "{}", reply.complaint());
+    assert_eq!(reply.json(), json!({"data": "ok"}));
+    second.ready().await;
+    let both =
+        json!({"data": {"leader": 1, "peers": {"1": first.address(), "2": second.address()}}});
+    for member in [&first, &second] {
+        assert_eq!(member.client().get(PEERS).await.json(), both);
+    }
+
+    let wrong = [
+        (json!({"id": 2, "operation": "explode"}), 422, "add"),
+        (
+            json!({"id": 3, "operation": "add", "peer": "nowhere"}),
+            422,
+            "peer",
+        ),
+        (json!({"id": 9, "operation": "remove"}), 404, "not a voter"),
+    ];
+    for (body, status, part) in wrong {
+        let reply = first.client().post(PEERS, &body).await;
+        assert_eq!(reply.status, status, "{}", reply.complaint());
+        assert!(reply.body.contains(part), "{}", reply.body);
+    }
+    let reply = first
+        .client()
+        .post(PEERS, &json!({"id": 2, "operation": "remove"}))
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.complaint());
+    eventually("only one member is left", async || {
+        let peers = first.client().get(PEERS).await.json()["data"]["peers"].clone();
+        if peers == json!({"1": first.address()}) {
+            Ok(())
+        } else {
+            Err(peers.to_string())
+        }
+    })
+    .await;
+}

@@ -21,6 +21,7 @@ mod metrics;
 mod params;
 mod peers;
 mod plugins;
+mod raft_peers;
 mod router;
 mod serve;
 mod shards;

@@ -8,7 +8,9 @@ use http::{Method, StatusCode, Uri};
 
 use crate::edge::Edge;
 use crate::identity::Scope;
-use crate::{ApiError, ApiState, cluster, dns, health, kv, metrics, peers, plugins, shards};
+use crate::{
+    ApiError, ApiState, cluster, dns, health, kv, metrics, peers, plugins, raft_peers, shards,
+};
 
 /// All routes over one daemon.
 pub fn router(state: Arc<ApiState>) -> Router {
@@ -28,6 +30,11 @@ pub fn router(state: Arc<ApiState>) -> Router {
             "/change-membership",
             Scope::Cluster,
             post(cluster::change_membership),
+        )
+        .add(
+            "/api/v1/raft/peers",
+            Scope::Cluster,
+            get(raft_peers::list).post(raft_peers::change),
         )
         .add("/api/v1/plugins", Scope::Plugins, get(plugins::list))
         .add("/api/v1/plugins/{name}", Scope::Plugins, get(plugins::one))

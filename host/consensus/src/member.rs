@@ -1,5 +1,6 @@
 //! This daemon's place in the group.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -104,6 +105,13 @@ impl Member {
     /// Where the leader is reached, `host:port`, as far as this member knows.
     pub fn leader_address(&self) -> Option<String> {
         self.address_of(self.0.leadership.borrow().leader?)
+    }
+
+    /// The addresses of all members, learners included, as of what this one has applied.
+    pub fn addresses(&self) -> BTreeMap<MemberId, String> {
+        let membership = self.membership();
+        let nodes = membership.nodes();
+        nodes.map(|(id, node)| (*id, node.addr.clone())).collect()
     }
 
     /// Reads one key.
