@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json::Json;
-use crate::params::{Expected, Name, Params, set_etag};
+use crate::params::{Expected, Names, Params, set_etag};
 use crate::{ApiError, ApiState};
 
 type Shared = State<Arc<ApiState>>;
@@ -93,7 +93,7 @@ pub(crate) async fn providers(State(state): Shared) -> Result<Json<ProviderList>
 /// `GET /api/v1/dns/providers/{name}`
 pub(crate) async fn provider(
     State(state): Shared,
-    Name(name): Name,
+    Names(name): Names,
 ) -> Result<Document<BindingView>, ApiError> {
     Ok(state.steering.binding(&name).await?.into())
 }
@@ -101,7 +101,7 @@ pub(crate) async fn provider(
 /// `PUT /api/v1/dns/providers/{name}`
 pub(crate) async fn put_provider(
     State(state): Shared,
-    Name(name): Name,
+    Names(name): Names,
     Params(Force { force }): Params<Force>,
     Expected(revision): Expected,
     Json(body): Json<Value>,
@@ -116,7 +116,7 @@ pub(crate) async fn put_provider(
 /// `PATCH /api/v1/dns/providers/{name}`: a JSON merge patch.
 pub(crate) async fn patch_provider(
     State(state): Shared,
-    Name(name): Name,
+    Names(name): Names,
     Params(Force { force }): Params<Force>,
     Expected(revision): Expected,
     Json(patch): Json<Value>,
@@ -131,7 +131,7 @@ pub(crate) async fn patch_provider(
 /// `DELETE /api/v1/dns/providers/{name}`
 pub(crate) async fn delete_provider(
     State(state): Shared,
-    Name(name): Name,
+    Names(name): Names,
     Params(Force { force }): Params<Force>,
     Expected(revision): Expected,
 ) -> Result<StatusCode, ApiError> {
@@ -145,7 +145,7 @@ pub(crate) async fn delete_provider(
 /// `GET /api/v1/dns/zones/{zone}/records`
 pub(crate) async fn records(
     State(state): Shared,
-    Name(zone): Name,
+    Names(zone): Names,
 ) -> Result<Document<RecordsView>, ApiError> {
     Ok(state.steering.records(&zone).await?.into())
 }
@@ -153,7 +153,7 @@ pub(crate) async fn records(
 /// `PUT /api/v1/dns/zones/{zone}/records`
 pub(crate) async fn put_records(
     State(state): Shared,
-    Name(zone): Name,
+    Names(zone): Names,
     Params(AllowEmpty { allow_empty }): Params<AllowEmpty>,
     Expected(revision): Expected,
     Json(body): Json<Value>,
@@ -168,7 +168,7 @@ pub(crate) async fn put_records(
 /// `GET /api/v1/dns/zones/{zone}/history`
 pub(crate) async fn history(
     State(state): Shared,
-    Name(zone): Name,
+    Names(zone): Names,
 ) -> Result<Json<Changes>, ApiError> {
     Ok(Json(Changes {
         changes: state.steering.history(&zone).await?,

@@ -9,21 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::ApiError;
 
-/// The one parameter of the path.
-pub(crate) struct Name(pub(crate) String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Name {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        path.map(|Path(name)| Self(name))
-            .map_err(|error| bad_request("path", error.body_text()))
-    }
-}
-
-/// The parameters of a path that has several, in order.
-pub(crate) struct Names<T>(pub(crate) T);
+/// The parameter of the path, or all of them in order.
+pub(crate) struct Names<T = String>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Names<T> {
     type Rejection = ApiError;

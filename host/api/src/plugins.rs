@@ -7,7 +7,7 @@ use portolan_sandbox::PluginStatus;
 use serde::Serialize;
 
 use crate::json::Json;
-use crate::params::Name;
+use crate::params::Names;
 use crate::{ApiError, ApiState};
 
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ pub(crate) async fn list(State(state): State<Arc<ApiState>>) -> Json<List> {
 /// `GET /api/v1/plugins/{name}`
 pub(crate) async fn one(
     State(state): State<Arc<ApiState>>,
-    Name(name): Name,
+    Names(name): Names,
 ) -> Result<Json<PluginStatus>, ApiError> {
     let status = state
         .plugins

@@ -6,17 +6,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
 use portolan_consensus::{Member, MemberId};
 use serde::{Deserialize, Serialize};
 
-use crate::json::{self, Json};
+use crate::json::Json;
+use crate::shards::data;
 use crate::{ApiError, ApiState, check_address};
-
-#[derive(Serialize)]
-struct Envelope<T> {
-    data: T,
-}
 
 #[derive(Serialize)]
 struct Peers {
@@ -45,11 +40,10 @@ enum Operation {
 
 /// `GET /api/v1/raft/peers`
 pub(crate) async fn list(State(state): State<Arc<ApiState>>) -> Response {
-    let data = Peers {
+    data(Peers {
         leader: state.member.leadership().borrow().leader,
         peers: state.member.addresses(),
-    };
-    json::answer(StatusCode::OK, &Envelope { data })
+    })
 }
 
 /// `POST /api/v1/raft/peers`: adds a member that stands by, or removes one.
@@ -70,7 +64,7 @@ pub(crate) async fn change(
         Operation::Remove => return Err(no_such_voter(member, change.id)),
     }
     member.change_membership(voters).await?;
-    Ok(json::answer(StatusCode::OK, &Envelope { data: "ok" }))
+    Ok(data("ok"))
 }
 
 fn no_such_voter(member: &Member, id: MemberId) -> ApiError {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::json::{self, Json};
-use crate::params::{Name, Names, Params};
+use crate::params::{Names, Params};
 use crate::{ApiError, ApiState};
 
 type Shared = State<Arc<ApiState>>;
@@ -59,7 +59,8 @@ impl<T: Serialize> Serialize for One<T> {
     }
 }
 
-fn data(data: impl Serialize) -> Response {
+/// `{"data":…}`, 200.
+pub(crate) fn data(data: impl Serialize) -> Response {
     reply(StatusCode::OK, data, None)
 }
 
@@ -155,7 +156,7 @@ pub(crate) async fn namespaces(State(state): Shared) -> Result<Response, ApiErro
 /// `DELETE /api/v1/namespaces/{namespace}`
 pub(crate) async fn delete_namespace(
     State(state): Shared,
-    Name(namespace): Name,
+    Names(namespace): Names,
 ) -> Result<Response, ApiError> {
     state.shards.delete_namespace(&namespace).await?;
     Ok(done(None))
@@ -164,7 +165,7 @@ pub(crate) async fn delete_namespace(
 /// `POST /api/v1/namespaces/{namespace}/clusters`
 pub(crate) async fn create_cluster(
     State(state): Shared,
-    Name(namespace): Name,
+    Names(namespace): Names,
     Body(body): Body<ClusterBody>,
 ) -> Result<Response, ApiError> {
     let wanted = NewCluster {
@@ -182,7 +183,7 @@ pub(crate) async fn create_cluster(
 /// `GET /api/v1/namespaces/{namespace}/clusters`
 pub(crate) async fn clusters(
     State(state): Shared,
-    Name(namespace): Name,
+    Names(namespace): Names,
 ) -> Result<Response, ApiError> {
     let clusters = state.shards.clusters(&namespace).await?;
     Ok(data(One("clusters", clusters)))

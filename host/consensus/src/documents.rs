@@ -154,10 +154,14 @@ impl Documents {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn names(&self, prefix: &str) -> Result<(Vec<String>, Revision), DocumentError> {
+    pub async fn names(
+        &self,
+        prefix: &str,
+        consistency: Consistency,
+    ) -> Result<(Vec<String>, Revision), DocumentError> {
         let page = self
             .member
-            .scan(self.space, Scan::prefix(prefix), Consistency::Linearizable)
+            .scan(self.space, Scan::prefix(prefix), consistency)
             .await?;
         let rest = |key: &str| key.strip_prefix(prefix).unwrap_or(key).to_owned();
         let names = page.items.iter().map(|(key, _)| rest(key)).collect();

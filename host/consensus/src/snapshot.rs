@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::raft::SnapshotMeta;
-use crate::state::{State, row_hash};
+use crate::state::State;
 use crate::types::{Key, Record, Space};
 
 /// About how many bytes of rows go into one piece.
@@ -46,6 +47,18 @@ impl Sums {
         self.rows += 1;
         self.hash = self.hash.wrapping_add(row_hash(space, key, record));
     }
+}
+
+/// The hash of one row. The checksum of a snapshot is the wrapping sum of its rows' hashes.
+fn row_hash(space: Space, key: &Key, record: &Record) -> u64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(&[space as u8]);
+    hasher.update(&(key.len() as u64).to_le_bytes());
+    hasher.update(key.as_bytes());
+    hasher.update(&record.created.0.to_le_bytes());
+    hasher.update(&record.modified.0.to_le_bytes());
+    hasher.update(&record.value);
+    hasher.digest()
 }
 
 /// Takes an image apart.

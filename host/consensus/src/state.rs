@@ -7,7 +7,6 @@
 use std::ops::Bound;
 
 use imbl::OrdMap;
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::raft::{LogId, Outcome, StoredMembership};
 use crate::types::{Event, Key, Op, Page, Record, Revision, Scan, Space, Txn};
@@ -181,18 +180,6 @@ impl State {
 
 fn row_bytes(key: &Key, record: &Record) -> u64 {
     (key.len() + record.value.len()) as u64 + ROW_OVERHEAD
-}
-
-/// The hash of one row. The checksum of a snapshot is the wrapping sum of its rows' hashes.
-pub(crate) fn row_hash(space: Space, key: &Key, record: &Record) -> u64 {
-    let mut hasher = Xxh3::new();
-    hasher.update(&[space as u8]);
-    hasher.update(&(key.len() as u64).to_le_bytes());
-    hasher.update(key.as_bytes());
-    hasher.update(&record.created.0.to_le_bytes());
-    hasher.update(&record.modified.0.to_le_bytes());
-    hasher.update(&record.value);
-    hasher.digest()
 }
 
 #[cfg(test)]

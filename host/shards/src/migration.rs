@@ -190,18 +190,7 @@ pub(crate) fn parts(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EngineKind, NewNode};
-    use crate::names::NodeId;
-
-    fn cluster() -> Cluster {
-        let node = |port| NewNode {
-            id: NodeId::random(),
-            addr: format!("127.0.0.1:{port}").parse().unwrap(),
-            sealed_password: None,
-            created_at: 0,
-        };
-        Cluster::lay_out(EngineKind::Kvrocks, (1..=3).map(node).collect(), 1).unwrap()
-    }
+    use crate::model::samples::cluster;
 
     fn range(text: &str) -> SlotRange {
         text.parse().unwrap()
@@ -211,7 +200,7 @@ mod tests {
     fn ranges_are_cut_at_their_owners() {
         let texts = |ranges: &[&str], target| {
             let ranges: Vec<_> = ranges.iter().map(|text| range(text)).collect();
-            parts(&cluster(), &ranges, target)
+            parts(&cluster(3, 1), &ranges, target)
                 .map(|parts| parts.iter().map(SlotRange::to_string).collect::<Vec<_>>())
         };
         assert_eq!(texts(&["0-5", "9"], 2).unwrap(), ["0-5", "9"]);

@@ -353,11 +353,13 @@ fn shard_nodes(nodes: impl IntoIterator<Item = NewNode>) -> Vec<Node> {
     nodes.collect()
 }
 
+/// For tests.
 #[cfg(test)]
-mod tests {
+pub(crate) mod samples {
     use super::*;
 
-    fn new(port: usize) -> NewNode {
+    /// A node on a port of 127.0.0.1.
+    pub(crate) fn new(port: usize) -> NewNode {
         NewNode {
             id: NodeId::random(),
             addr: format!("127.0.0.1:{port}").parse().unwrap(),
@@ -366,10 +368,17 @@ mod tests {
         }
     }
 
-    fn cluster(shards: usize, per_shard: usize) -> Cluster {
+    /// A cluster of nodes on the ports from 1 on.
+    pub(crate) fn cluster(shards: usize, per_shard: usize) -> Cluster {
         let nodes = (1..=shards * per_shard).map(new).collect();
         Cluster::lay_out(EngineKind::Kvrocks, nodes, per_shard).unwrap()
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::{cluster, new};
+    use super::*;
 
     #[test]
     fn a_new_cluster_is_whole() {

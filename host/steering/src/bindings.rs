@@ -120,12 +120,7 @@ impl Steering {
         let name = binding_name(name)?;
         // Parsed once for its errors; the spec is not kept, for secrets are not cloned.
         until_settled(|| async {
-            let standing = self.load_binding(&name, Consistency::Linearizable).await?;
-            check_revision(
-                &format!("provider {name}"),
-                revision,
-                revision_of(&standing),
-            )?;
+            let standing = self.standing(&name, revision).await?;
             self.replace_binding(&name, standing, input::parse(body.clone())?, force)
                 .await
         })
@@ -145,12 +140,7 @@ impl Steering {
             return Err(SteeringError::invalid("", "a merge patch is a JSON object"));
         }
         until_settled(|| async {
-            let standing = self.load_binding(&name, Consistency::Linearizable).await?;
-            check_revision(
-                &format!("provider {name}"),
-                revision,
-                revision_of(&standing),
-            )?;
+            let standing = self.standing(&name, revision).await?;
             let stored = standing.clone().ok_or_else(|| no_binding(&name))?;
             let view = BindingView::new(name.clone(), stored);
             let mut document = serde_json::to_value(view)
@@ -172,12 +162,7 @@ impl Steering {
     ) -> Result<(), SteeringError> {
         let name = binding_name(name)?;
         until_settled(|| async {
-            let standing = self.load_binding(&name, Consistency::Linearizable).await?;
-            check_revision(
-                &format!("provider {name}"),
-                revision,
-                revision_of(&standing),
-            )?;
+            let standing = self.standing(&name, revision).await?;
             let stored = standing.ok_or_else(|| no_binding(&name))?;
             let key = keys::provider(&name);
             let mut txn = Txn::new()
@@ -191,6 +176,17 @@ impl Steering {
             Ok(())
         })
         .await
+    }
+
+    /// The binding that a change is about, at the revision that the request named, if it named one.
+    async fn standing(
+        &self,
+        name: &BindingName,
+        named: Option<Revision>,
+    ) -> Result<Option<Stored<Binding>>, SteeringError> {
+        let standing = self.load_binding(name, Consistency::Linearizable).await?;
+        check_revision(&format!("provider {name}"), named, revision_of(&standing))?;
+        Ok(standing)
     }
 
     pub(crate) async fn load_binding(

@@ -105,7 +105,10 @@ impl Steering {
             let survey = self.survey(&zone, Consistency::Linearizable).await?;
             return Ok(vec![survey.plan.into()]);
         }
-        let (zones, _) = self.store.names(keys::ZONES).await?;
+        let (zones, _) = self
+            .store
+            .names(keys::ZONES, Consistency::Linearizable)
+            .await?;
         let mut plans = Vec::with_capacity(zones.len());
         for zone in zones {
             let zone = zone_name(&zone)?;
@@ -121,7 +124,12 @@ impl Steering {
     /// How it stands with each zone that has wanted records.
     pub async fn status(&self) -> Result<Vec<ZoneStatus>, SteeringError> {
         let mut statuses = BTreeMap::new();
-        for zone in self.store.names(keys::ZONES).await?.0 {
+        for zone in self
+            .store
+            .names(keys::ZONES, Consistency::Linearizable)
+            .await?
+            .0
+        {
             let zone = zone_name(&zone)?;
             statuses.insert(zone.clone(), ZoneStatus::new(zone));
         }

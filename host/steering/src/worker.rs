@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use portolan_consensus::{Event, Revision, Space, WatchError};
+use portolan_consensus::{Consistency, Event, Revision, Space, WatchError};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -112,7 +112,11 @@ impl Worker {
 
     /// Makes every zone with wanted records due, and answers the revision that this shows.
     async fn find_zones(&mut self) -> Result<Revision, SteeringError> {
-        let (zones, revision) = self.steering.store.names(keys::ZONES).await?;
+        let (zones, revision) = self
+            .steering
+            .store
+            .names(keys::ZONES, Consistency::Linearizable)
+            .await?;
         for zone in zones {
             match ZoneName::parse(&zone) {
                 Ok(zone) => self.due(zone),

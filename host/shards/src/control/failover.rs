@@ -328,17 +328,7 @@ fn most_advanced<'a>(
 mod tests {
     use super::*;
     use crate::engine::{NodeError, Probe};
-    use crate::model::{EngineKind, NewNode};
-
-    fn cluster() -> Cluster {
-        let node = |port| NewNode {
-            id: NodeId::random(),
-            addr: format!("127.0.0.1:{port}").parse().unwrap(),
-            sealed_password: None,
-            created_at: 0,
-        };
-        Cluster::lay_out(EngineKind::Kvrocks, (1..=6).map(node).collect(), 3).unwrap()
-    }
+    use crate::model::samples::cluster;
 
     fn at(sequence: u64) -> Seen {
         Ok(Probe {
@@ -355,7 +345,7 @@ mod tests {
 
     #[test]
     fn the_replica_that_goes_furthest_takes_over_and_never_one_of_another_shard() {
-        let cluster = cluster();
+        let cluster = cluster(2, 3);
         let chosen = |seen: &[Seen], had| {
             most_advanced(&cluster, 0, seen, had).map(|(node, _)| node.addr.port())
         };

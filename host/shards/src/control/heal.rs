@@ -117,18 +117,12 @@ fn same(one: &Topology, other: &Topology) -> bool {
 mod tests {
     use super::*;
     use crate::engine::{NodeError, Probe};
-    use crate::model::{EngineKind, NewNode, Role};
-    use crate::names::NodeId;
+    use crate::model::Role;
+    use crate::model::samples::cluster;
 
     #[test]
     fn who_is_behind_is_pushed_and_who_is_ahead_is_not() {
-        let new = NewNode {
-            id: NodeId::random(),
-            addr: "127.0.0.1:1".parse().unwrap(),
-            sealed_password: None,
-            created_at: 0,
-        };
-        let mut cluster = Cluster::lay_out(EngineKind::Kvrocks, vec![new], 1).unwrap();
+        let mut cluster = cluster(1, 1);
         cluster.version = 7;
         let node = cluster.shards[0].nodes[0].clone();
         let probe = |version, role| {

@@ -1,6 +1,6 @@
 //! Namespaces.
 
-use portolan_consensus::documents::{Stored, encode, until_settled};
+use portolan_consensus::documents::{LostRace, Stored, encode, until_settled};
 use portolan_consensus::{Consistency, Revision, Space, Txn};
 
 use super::{Shards, parse_name};
@@ -24,9 +24,9 @@ impl Shards {
             .guard(Space::Shards, key.as_str(), Revision::ZERO)
             .put(Space::Shards, key, encode(&Namespace::default()));
         match self.documents.commit(txn).await {
-            Err(portolan_consensus::documents::DocumentError::Store(
-                portolan_consensus::Error::GuardFailed { .. },
-            )) => Err(ShardsError::Exists(format!("namespace {name}"))),
+            Err(error) if error.is_lost_race() => {
+                Err(ShardsError::Exists(format!("namespace {name}")))
+            }
             result => Ok(result.map(drop)?),
         }
     }
@@ -36,7 +36,11 @@ impl Shards {
     /// # Errors
     /// When the store does not answer.
     pub async fn namespaces(&self) -> Result<Vec<String>, ShardsError> {
-        Ok(self.documents.names(keys::NAMESPACES).await?.0)
+        Ok(self
+            .documents
+            .names(keys::NAMESPACES, Consistency::Linearizable)
+            .await?
+            .0)
     }
 
     /// Deletes a namespace that holds no clusters.
