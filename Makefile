@@ -1,6 +1,6 @@
 # Two commands matter: `make run` and `make test`.
 
-PLUGINS   := powerdns alidns
+PLUGINS   := powerdns alidns even-slots drain hot-slots
 DIST      := plugins/dist
 WASM      := wasm32-wasip2
 # One process per test where cargo-nextest is installed, cargo's own runner otherwise.
@@ -29,12 +29,12 @@ lint:
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
 	else echo "cargo-deny is not installed: licences and advisories were not checked"; fi
 
-## Build the provider components into plugins/dist.
+## Build the components, providers and migration policies, into plugins/dist.
 plugins:
 	cargo build --target $(WASM) --profile plugin $(PLUGINS:%=-p portolan-%)
 	@mkdir -p $(DIST)
 	@for plugin in $(PLUGINS); do \
-	  cp -u target/$(WASM)/plugin/portolan_$$plugin.wasm $(DIST)/$$plugin.wasm; done
+	  cp -u "target/$(WASM)/plugin/portolan_$$(echo $$plugin | tr - _).wasm" $(DIST)/$$plugin.wasm; done
 
 ## A PowerDNS on loopback with temporary data, for the tour in the README. Ctrl-C stops it.
 powerdns:

@@ -281,7 +281,7 @@ fn binary() -> PathBuf {
 /// The directory that `make plugins` fills.
 pub fn built_plugins() -> PathBuf {
     let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/dist");
-    for name in ["powerdns.wasm", "alidns.wasm"] {
+    for name in ["powerdns.wasm", "alidns.wasm", "even-slots.wasm"] {
         assert!(
             dist.join(name).is_file(),
             "no {name} in {}: run `make plugins`",

@@ -12,21 +12,26 @@ use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
 use crate::{
-    CallError, CallSite, Plugin, ProviderError,
+    CallError, CallSite, Plugin, PolicyError, ProviderError,
     binding::Binding,
     guard::Budget,
     log::CallLog,
     plugin::Inner,
     state::{Ended, State},
-    wit::DnsProvider,
 };
 
-/// What a call does once its instance stands: one function of the plugin's interface.
+/// What a call does in its store: it makes the instance and calls one function of its interface.
 pub(crate) type Run<T> =
-    Box<dyn for<'a> FnOnce(&'a DnsProvider, &'a mut Store<State>) -> Running<'a, T> + Send>;
+    Box<dyn for<'a> FnOnce(&'a mut Store<State>) -> Running<'a, Result<T, OwnError>> + Send>;
 
-type Running<'a, T> =
-    Pin<Box<dyn Future<Output = wasmtime::Result<Result<T, ProviderError>>> + Send + 'a>>;
+/// A function of an instance that runs.
+pub(crate) type Running<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
+
+/// What a plugin itself says went wrong, in the words of its world.
+pub(crate) enum OwnError {
+    Provider(ProviderError),
+    Policy(PolicyError),
+}
 
 /// Bytes that one host call may carry beyond the request body: headers, URL, log fields.
 const HOST_CALL_OVERHEAD: usize = 1 << 20;
@@ -163,7 +168,10 @@ async fn instance<T>(
         Http::Refused => Budget::none(),
     };
     let log = CallLog::new(at.clone(), limits);
-    let mut store = Store::new(inner.pre.engine(), State::new(binding, budget, log, limits));
+    let mut store = Store::new(
+        inner.sandbox.engine(),
+        State::new(binding, budget, log, limits),
+    );
     store.limiter(|state| &mut state.meter);
     store.call_hook(|mut store, hook| store.data_mut().meter.hook(hook));
     store.set_epoch_deadline(1);
@@ -172,11 +180,7 @@ async fn instance<T>(
 
     let deadline = Duration::from_millis(limits.deadline_ms);
     let started = Instant::now();
-    let called = tokio::time::timeout(deadline, async {
-        let guest = inner.pre.instantiate_async(&mut store).await?;
-        run(&guest, &mut store).await
-    })
-    .await;
+    let called = tokio::time::timeout(deadline, run(&mut store)).await;
     inner
         .sandbox
         .metrics
@@ -184,7 +188,8 @@ async fn instance<T>(
 
     match called {
         Ok(Ok(Ok(value))) => Ok(value),
-        Ok(Ok(Err(error))) => Err(CallError::Provider { at, error }),
+        Ok(Ok(Err(OwnError::Provider(error)))) => Err(CallError::Provider { at, error }),
+        Ok(Ok(Err(OwnError::Policy(error)))) => Err(CallError::Policy { at, error }),
         Ok(Err(error)) => Err(ended(inner, at, store.data(), &error)),
         Err(_) => Err(CallError::Deadline {
             at,
@@ -262,7 +267,7 @@ fn settle(inner: &Inner, at: &CallSite, error: Option<&CallError>) {
                 .failed(&at.binding, Instant::now(), error.to_string());
             metrics.breaker(&at.plugin, &at.binding, open);
         }
-        None | Some(CallError::Provider { .. }) => {
+        None | Some(CallError::Provider { .. } | CallError::Policy { .. }) => {
             inner.breakers.succeeded(&at.binding);
             metrics.breaker(&at.plugin, &at.binding, false);
         }

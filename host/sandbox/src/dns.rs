@@ -8,13 +8,25 @@ mod convert;
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use wasmtime::Store;
 
 use crate::{
     CallError, Grants, Plugin, ProviderError,
     binding::Binding,
-    call::{self, Http, Run},
-    wit::exports::portolan::dns::provider as wit,
+    call::{self, Http, OwnError, Running},
+    plugin::World,
+    state::State,
+    wit::{DnsProvider, exports::portolan::dns::provider as wit},
 };
+
+/// One function of the interface, called on an instance.
+type Run<T> = Box<
+    dyn for<'a> FnOnce(
+            &'a DnsProvider,
+            &'a mut Store<State>,
+        ) -> Running<'a, Result<T, ProviderError>>
+        + Send,
+>;
 
 /// What a provider can do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -358,6 +370,17 @@ impl DnsPlugin {
         run: Run<T>,
         check: impl FnOnce(&T) -> Result<(), String>,
     ) -> Result<T, CallError> {
+        let plugin = self.plugin.clone();
+        let run: call::Run<T> = Box::new(move |store| {
+            Box::pin(async move {
+                let World::DnsProvider(pre) = plugin.world() else {
+                    // Never called: the binding does not fit such a plugin.
+                    return Err(wasmtime::Error::msg("it is no DNS provider"));
+                };
+                let guest = pre.instantiate_async(&mut *store).await?;
+                Ok(run(&guest, store).await?.map_err(OwnError::Provider))
+            })
+        });
         call::call(&self.plugin, &self.binding, function, http, run, check).await
     }
 }

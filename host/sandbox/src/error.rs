@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::PluginKind;
+
 /// Why a component was not accepted as a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
@@ -36,9 +38,23 @@ pub enum LoadError {
         /// The supported interface whose name is nearest.
         nearest: String,
     },
+    /// It imports an interface that plugins of its kind do not get.
+    #[error(
+        "it imports `{import}`, which a {kind} does not get: {reason}; it may import {offered}"
+    )]
+    ForbiddenImport {
+        /// What the component imports.
+        import: String,
+        /// What kind of plugin it is.
+        kind: PluginKind,
+        /// Why, and what to do instead.
+        reason: &'static str,
+        /// What it may import.
+        offered: &'static str,
+    },
     /// It exports nothing that this daemon knows how to call.
     #[error(
-        "it exports no known interface (it exports {found}); a DNS provider exports `portolan:dns/provider@0.1.0`"
+        "it exports no known interface (it exports {found}); a DNS provider exports `portolan:dns/provider@0.1.0`, a migration policy `portolan:migration/policy@0.1.0`"
     )]
     UnknownWorld {
         /// What it exports.
@@ -140,8 +156,8 @@ impl fmt::Display for CallSite {
 /// Why a call has no answer.
 ///
 /// After any error but [`CallError::Provider`], [`CallError::Binding`], [`CallError::Breaker`] and
-/// [`CallError::Busy`] the plugin may have sent requests already: what it was to change has an unknown
-/// state ([`CallError::may_have_acted`]).
+/// [`CallError::Busy`] a DNS provider may have sent requests already: what it was to change has an
+/// unknown state ([`CallError::may_have_acted`]). A policy never acts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The plugin answered, with its own error.
@@ -151,6 +167,14 @@ pub enum CallError {
         at: CallSite,
         /// What the plugin said.
         error: ProviderError,
+    },
+    /// The policy answered, with its own error.
+    #[error("{at}: {error}")]
+    Policy {
+        /// The call.
+        at: CallSite,
+        /// What the policy said.
+        error: PolicyError,
     },
     /// The binding does not fit the plugin's manifest; nothing was called.
     #[error("{at}: the binding does not fit the plugin: {error}")]
@@ -260,7 +284,10 @@ impl CallError {
     pub fn may_have_acted(&self) -> bool {
         match self {
             CallError::Provider { error, .. } => matches!(error, ProviderError::UnknownOutcome(_)),
-            CallError::Binding { .. } | CallError::Breaker { .. } | CallError::Busy { .. } => false,
+            CallError::Policy { .. }
+            | CallError::Binding { .. }
+            | CallError::Breaker { .. }
+            | CallError::Busy { .. } => false,
             _ => true,
         }
     }
@@ -277,6 +304,7 @@ impl CallError {
     pub fn kind(&self) -> &'static str {
         match self {
             CallError::Provider { error, .. } => error.kind(),
+            CallError::Policy { error, .. } => error.kind(),
             CallError::Binding { .. } => "binding",
             CallError::Deadline { .. } => "deadline",
             CallError::Compute { .. } => "compute",
@@ -304,6 +332,28 @@ impl CallError {
                 | CallError::Trap { .. }
                 | CallError::Answer { .. }
         )
+    }
+}
+
+/// Why a policy has no plan. The texts are the policy's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyError {
+    /// The settings are wrong.
+    #[error("invalid: {0}")]
+    Invalid(String),
+    /// No plan can be made from this snapshot.
+    #[error("unusable snapshot: {0}")]
+    Unusable(String),
+}
+
+impl PolicyError {
+    /// A short stable name of the cause, for metrics and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            PolicyError::Invalid(_) => "invalid",
+            PolicyError::Unusable(_) => "unusable",
+        }
     }
 }
 

@@ -2,23 +2,19 @@
 
 use wasmparser::{Encoding, Parser, Payload};
 
-use crate::{LoadError, Manifest, manifest};
+use crate::{LoadError, Manifest, PluginKind, manifest};
 
 /// A component that may be compiled.
 #[derive(Debug)]
 pub(crate) struct Inspected {
+    pub(crate) kind: PluginKind,
     pub(crate) manifest: Manifest,
     pub(crate) imports: Vec<String>,
 }
 
-/// The interface that makes a component a DNS provider.
-const DNS_PROVIDER: &str = "portolan:dns/provider@0.1.0";
-
-/// The world of such components.
-const DNS_WORLD: &str = "portolan:dns/dns-provider@0.1.0";
-
-/// Everything that a plugin may import, as it is linked in [`crate::sandbox`]. The standard library of
-/// wasm32-wasip2 imports much of wasi; it finds no files, no environment and no network there.
+/// Everything that any plugin may import, as it is linked in [`crate::sandbox`]; [`PluginKind`] says
+/// which kinds get less. The standard library of wasm32-wasip2 imports much of wasi; it finds no files,
+/// no environment and no network there.
 const OFFERED: &[&str] = &[
     "portolan:plugin/clock@0.1.0",
     "portolan:plugin/credentials@0.1.0",
@@ -101,17 +97,21 @@ pub(crate) fn inspect(component: &[u8]) -> Result<Inspected, LoadError> {
             nearest,
         });
     }
-    if !exports
-        .iter()
-        .any(|export| compatible(export, DNS_PROVIDER))
-    {
+    let exported: Vec<PluginKind> = PluginKind::ALL
+        .into_iter()
+        .filter(|kind| {
+            let is_its = |export: &String| compatible(export, kind.interface());
+            exports.iter().any(is_its)
+        })
+        .collect();
+    let Some(first) = exported.first() else {
         let found = if exports.is_empty() {
             "nothing".to_owned()
         } else {
             exports.join(", ")
         };
         return Err(LoadError::UnknownWorld { found });
-    }
+    };
     let manifest = match sections[..] {
         [] => return Err(LoadError::NoManifest),
         [section] => Manifest::parse(section)?,
@@ -122,13 +122,30 @@ pub(crate) fn inspect(component: &[u8]) -> Result<Inspected, LoadError> {
             )));
         }
     };
-    if !compatible(&manifest.world, DNS_WORLD) {
-        let world = &manifest.world;
+    let meant = exported
+        .iter()
+        .find(|kind| compatible(&manifest.world, kind.world()));
+    let Some(&kind) = meant else {
+        let (world, exported) = (&manifest.world, first.world());
         return Err(LoadError::Manifest(format!(
-            "`world` is `{world}`, but it exports {DNS_WORLD}'s"
+            "`world` is `{world}`, but it exports {exported}'s"
         )));
+    };
+    for import in &imports {
+        if let Some(reason) = kind.refusal(import) {
+            return Err(LoadError::ForbiddenImport {
+                import: import.clone(),
+                kind,
+                reason,
+                offered: kind.offered(),
+            });
+        }
     }
-    Ok(Inspected { manifest, imports })
+    Ok(Inspected {
+        kind,
+        manifest,
+        imports,
+    })
 }
 
 fn is_offered(import: &str) -> bool {

@@ -11,13 +11,13 @@ use std::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    BindingError, DnsPlugin, Grants, Limits, Manifest, Sandbox,
+    BindingError, DnsPlugin, Grants, Limits, Manifest, MigrationPolicy, PluginKind, Sandbox,
     binding::{self, Binding},
     breaker::{Breakers, Open},
     guard::Guard,
     schema::Schema,
     state::State,
-    wit::DnsProviderPre,
+    wit::{DnsProviderPre, migration::MigrationPolicyPre},
 };
 
 /// One version of a plugin, cheap to clone. It stays usable when its file changes or goes.
@@ -34,13 +34,19 @@ pub(crate) struct Inner {
     size: usize,
     schema: Schema,
     pub(crate) limits: Limits,
-    pub(crate) pre: DnsProviderPre<State>,
+    world: World,
     /// Keeps one plugin from taking all slots.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) breakers: Breakers,
     pub(crate) calls: AtomicU64,
     pub(crate) failures: AtomicU64,
     loaded_at: SystemTime,
+}
+
+/// A component that is linked and ready to become an instance, by its kind.
+pub(crate) enum World {
+    DnsProvider(DnsProviderPre<State>),
+    MigrationPolicy(MigrationPolicyPre<State>),
 }
 
 impl Plugin {
@@ -51,7 +57,7 @@ impl Plugin {
         digest: String,
         size: usize,
         schema: Schema,
-        pre: DnsProviderPre<State>,
+        world: World,
     ) -> Self {
         let options = &sandbox.options;
         let inner = Inner {
@@ -67,7 +73,7 @@ impl Plugin {
             digest,
             size,
             schema,
-            pre,
+            world,
             calls: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             loaded_at: SystemTime::now(),
@@ -80,6 +86,14 @@ impl Plugin {
     /// What the plugin says about itself.
     pub fn manifest(&self) -> &Manifest {
         &self.inner.manifest
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> PluginKind {
+        match self.inner.world {
+            World::DnsProvider(_) => PluginKind::DnsProvider,
+            World::MigrationPolicy(_) => PluginKind::MigrationPolicy,
+        }
     }
 
     /// SHA-256 of the component, in hexadecimal.
@@ -120,8 +134,14 @@ impl Plugin {
         self.inner.breakers.open(Instant::now())
     }
 
-    /// Does this binding fit the manifest: are its settings and credentials what the plugin asks for?
+    pub(crate) fn world(&self) -> &World {
+        &self.inner.world
+    }
+
+    /// Does this DNS account fit the plugin: is that a DNS provider, and are the settings and
+    /// credentials what its manifest asks for?
     pub fn check(&self, grants: &Grants) -> Result<(), BindingError> {
+        self.check_kind(PluginKind::DnsProvider)?;
         self.inner.schema.check(&binding::settings(grants))?;
         for ask in &self.manifest().credentials {
             if ask.required && !grants.credentials.contains_key(&ask.name) {
@@ -134,9 +154,50 @@ impl Plugin {
         Ok(())
     }
 
+    /// Do these settings fit the manifest's schema?
+    pub(crate) fn check_settings(&self, settings: &serde_json::Value) -> Result<(), BindingError> {
+        self.inner.schema.check(settings)
+    }
+
+    fn check_kind(&self, wanted: PluginKind) -> Result<(), BindingError> {
+        if self.kind() == wanted {
+            return Ok(());
+        }
+        Err(BindingError::Settings {
+            path: String::new(),
+            reason: format!(
+                "the plugin `{}` is a {}, and this needs a {wanted}",
+                self.manifest().name,
+                self.kind()
+            ),
+        })
+    }
+
     /// This plugin as the DNS provider of one binding. Keep it while the binding stays the same: it
     /// keeps its HTTP connections.
     pub fn dns(&self, grants: Arc<Grants>) -> DnsPlugin {
+        let fits = self.check(&grants);
+        DnsPlugin {
+            plugin: self.clone(),
+            binding: self.bind(grants, fits),
+        }
+    }
+
+    /// This plugin as a migration policy. `binding` says for whom, in messages, logs and the circuit
+    /// breaker: a cluster's name.
+    pub fn policy(&self, binding: &str) -> MigrationPolicy {
+        let grants = Arc::new(Grants {
+            binding: binding.to_owned(),
+            ..Grants::default()
+        });
+        let fits = self.check_kind(PluginKind::MigrationPolicy);
+        MigrationPolicy {
+            plugin: self.clone(),
+            binding: self.bind(grants, fits),
+        }
+    }
+
+    fn bind(&self, grants: Arc<Grants>, fits: Result<(), BindingError>) -> Arc<Binding> {
         let sandbox = &self.inner.sandbox;
         let guard = Guard::new(
             self.manifest(),
@@ -144,15 +205,11 @@ impl Plugin {
             sandbox.http.clone(),
             sandbox.metrics.clone(),
         );
-        let binding = Binding {
+        Arc::new(Binding {
             settings: binding::settings(&grants).to_string(),
-            fits: self.check(&grants),
+            fits,
             grants,
             guard,
-        };
-        DnsPlugin {
-            plugin: self.clone(),
-            binding: Arc::new(binding),
-        }
+        })
     }
 }

@@ -18,16 +18,24 @@ use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
     component::{Component, HasSelf, Linker},
 };
+use wasmtime_wasi::{
+    cli::{WasiCli, WasiCliView},
+    p2::bindings::cli,
+};
 
 use crate::{
-    LoadError, Plugin, SandboxOptions, SetupError,
+    LoadError, Plugin, PluginKind, SandboxOptions, SetupError,
     cache::CodeCache,
     guard::{ClientSetup, Lookup, SystemLookup},
     inspect::{Inspected, inspect},
     metrics::Metrics,
+    plugin::World,
     schema::Schema,
     state::State,
-    wit::{DnsProvider, DnsProviderPre},
+    wit::{
+        DnsProvider, DnsProviderPre,
+        migration::{MigrationPolicy, MigrationPolicyPre},
+    },
 };
 
 /// How often a computing plugin is interrupted to see whether it may go on.
@@ -46,7 +54,10 @@ const TABLE_ELEMENTS: usize = 100_000;
 pub struct Sandbox {
     pub(crate) options: SandboxOptions,
     engine: Engine,
-    linker: Linker<State>,
+    /// What a DNS provider finds.
+    full: Linker<State>,
+    /// What a pure component finds.
+    pure: Linker<State>,
     cache: Option<CodeCache>,
     pub(crate) ticker: Ticker,
     /// Taken only when dropped.
@@ -74,7 +85,8 @@ impl Sandbox {
     ) -> Result<Arc<Self>, SetupError> {
         options.check()?;
         let engine = engine(&options).map_err(engine_error)?;
-        let linker = linker(&engine).map_err(engine_error)?;
+        let full = full(&engine).map_err(engine_error)?;
+        let pure = pure(&engine).map_err(engine_error)?;
         let cache = match &options.cache_dir {
             Some(dir) => Some(CodeCache::open(dir, &engine, options.cache_bytes)?),
             None => None,
@@ -94,7 +106,8 @@ impl Sandbox {
             http: Arc::new(ClientSetup::new(&options, lookup)?),
             metrics: Metrics::new(registry)?,
             engine,
-            linker,
+            full,
+            pure,
             cache,
             options,
         }))
@@ -124,14 +137,16 @@ impl Sandbox {
                 limit,
             });
         }
-        let Inspected { manifest, imports } = inspect(bytes)?;
+        let Inspected {
+            kind,
+            manifest,
+            imports,
+        } = inspect(bytes)?;
         let schema = Schema::compile(&manifest.settings)?;
         let digest = hex::encode(Sha256::digest(bytes));
         let component = self.compile(&digest, bytes)?;
-        let pre = self
-            .linker
-            .instantiate_pre(&component)
-            .and_then(DnsProviderPre::new)
+        let world = self
+            .link(kind, &component)
             .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
         Ok(Plugin::new(
             self,
@@ -140,8 +155,25 @@ impl Sandbox {
             digest,
             bytes.len(),
             schema,
-            pre,
+            world,
         ))
+    }
+
+    fn link(&self, kind: PluginKind, component: &Component) -> wasmtime::Result<World> {
+        Ok(match kind {
+            PluginKind::DnsProvider => {
+                let pre = self.full.instantiate_pre(component)?;
+                World::DnsProvider(DnsProviderPre::new(pre)?)
+            }
+            PluginKind::MigrationPolicy => {
+                let pre = self.pure.instantiate_pre(component)?;
+                World::MigrationPolicy(MigrationPolicyPre::new(pre)?)
+            }
+        })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     fn compile(&self, digest: &str, bytes: &[u8]) -> Result<Component, LoadError> {
@@ -201,17 +233,40 @@ fn engine(options: &SandboxOptions) -> wasmtime::Result<Engine> {
         .async_stack_size(options.stack_bytes + HOST_STACK)
         // Shared memories escape the memory limit; and no plugin needs what comes after WASI 0.2.
         .wasm_threads(false)
-        .concurrency_support(false);
+        .concurrency_support(false)
+        // A policy's answer is the same on every machine: these two are all that WebAssembly leaves
+        // open.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
     Engine::new(&config)
 }
 
 /// What [`crate::inspect`] offers.
-fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+fn full(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     DnsProvider::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
+}
+
+/// What [`PluginKind::refusal`] lets through: no network, clock, randomness or files.
+fn pure(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut pure = Linker::new(engine);
+    let linker = &mut pure;
+    wasmtime_wasi_io::add_to_linker_async(linker)?;
+    cli::exit::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::environment::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::stdin::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::stdout::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::stderr::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    MigrationPolicy::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
+    Ok(pure)
 }
 
 /// A thread of its own that interrupts computing plugins: were it a task, plugins could starve it. It

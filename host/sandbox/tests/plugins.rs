@@ -63,7 +63,7 @@ async fn what_cannot_be_a_plugin_is_refused_with_its_reason() {
     let mut looping = good.clone();
     looping["settings"] = json!("not a schema");
     let mut other_world = good.clone();
-    other_world["world"] = json!("portolan:dns/dns-policy@0.1.0");
+    other_world["world"] = json!("portolan:migration/migration-policy@0.1.0");
     let whole = guest();
     for (bytes, expected) in [
         (b"#!/bin/sh".to_vec(), "not a WebAssembly component"),
@@ -85,7 +85,7 @@ async fn what_cannot_be_a_plugin_is_refused_with_its_reason() {
         ),
         (
             with_manifest(&whole, &other_world),
-            "`world` is `portolan:dns/dns-policy@0.1.0`",
+            "`world` is `portolan:migration/migration-policy@0.1.0`, but it exports portolan:dns",
         ),
         (
             with_manifest(&with_manifest(&whole, &good), &good),
@@ -204,6 +204,7 @@ async fn a_directory_is_followed() {
     );
     let shown = serde_json::to_value(&list[0]).unwrap();
     assert_eq!(shown["state"], "ready");
+    assert_eq!(shown["kind"], "dns-provider");
     assert_eq!(shown["asks"]["hosts"], json!(["api.example.com"]));
     assert_eq!(shown["limits"]["memory_bytes"], 32 << 20);
     assert_eq!(shown["digest"].as_str().unwrap().len(), 64);

@@ -17,3 +17,15 @@ wit_bindgen::generate!({
     default_bindings_module: "portolan_plugin::bindings",
     pub_export_macro: true,
 });
+
+/// The world of migration policies.
+pub mod policy {
+    wit_bindgen::generate!({
+        path: ["../../wit/plugin-0.1.0", "../../wit/migration-0.1.0"],
+        world: "portolan:migration/migration-policy",
+        with: { "portolan:plugin/log@0.1.0": crate::bindings::portolan::plugin::log },
+        additional_derives: [PartialEq],
+        default_bindings_module: "portolan_plugin::bindings::policy",
+        pub_export_macro: true,
+    });
+}

@@ -5,7 +5,10 @@
 //! puts `manifest.json` where the daemon reads it without running the plugin.
 //! `examples/minimal.rs` is a whole one.
 //!
-//! Everything that a plugin may ask of the outside comes from a [`Host`]. In the daemon that is
+//! A migration policy has the same three things: a type that implements [`Policy`], the line
+//! [`export_policy!`], and the manifest. It is a pure function, so it has no host to ask.
+//!
+//! Everything that a DNS provider may ask of the outside comes from a [`Host`]. In the daemon that is
 //! [`Daemon`]; in the plugin's own tests, which run natively, it is `testing::TestHost` (feature
 //! `testing`). The sandbox has no files, environment, sockets or threads.
 //!
@@ -16,6 +19,7 @@
 //! | [`names`] | zone-relative and absolute names |
 //! | [`content`] | one spelling for record contents |
 //! | [`sets`] | checking, comparing and judging record sets |
+//! | [`migration`] | the types of the policy interface, and what most policies need to plan |
 
 #[doc(hidden)]
 pub mod bindings;
@@ -23,7 +27,9 @@ pub mod content;
 mod host;
 pub mod http;
 mod manifest;
+pub mod migration;
 pub mod names;
+mod policy;
 mod provider;
 pub mod sets;
 #[cfg(feature = "testing")]
@@ -31,6 +37,9 @@ pub mod testing;
 
 pub use bindings::exports::portolan::dns::provider as dns;
 pub use host::{Algorithm, Clock, CredentialError, Daemon, HmacChain, Host, Level};
+pub use policy::Policy;
+#[doc(hidden)]
+pub use policy::{ExportedPolicy, policy};
 #[doc(hidden)]
 pub use provider::Exported;
 pub use provider::{Provider, settings};

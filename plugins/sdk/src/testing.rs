@@ -1,6 +1,8 @@
-//! For a plugin's own tests, which run natively: a host, and record sets in few words.
+//! For a plugin's own tests, which run natively: a host, record sets in few words, and clusters to
+//! plan for.
 
 mod changes;
+pub mod clusters;
 mod host;
 
 pub use changes::{create, delete, set, update};

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::SystemTime};
 use serde::Serialize;
 
 use super::{files::File, name_taken};
-use crate::{CredentialAsk, HostGrant, Limits};
+use crate::{CredentialAsk, HostGrant, Limits, PluginKind};
 
 /// One file of the plugin directory and what became of it.
 #[derive(Clone, Debug, Serialize)]
@@ -22,6 +22,8 @@ pub struct PluginStatus {
     pub digest: Option<String>,
     /// The component's size in bytes.
     pub size: Option<usize>,
+    /// What it is.
+    pub kind: Option<PluginKind>,
     /// The world that it implements.
     pub world: Option<String>,
     /// Does it run?
@@ -107,6 +109,7 @@ impl PluginStatus {
             file: file_name.to_owned(),
             digest: plugin.map(|plugin| plugin.digest().to_owned()),
             size: plugin.map(|plugin| plugin.size()),
+            kind: plugin.map(|plugin| plugin.kind()),
             world: manifest.map(|m| m.world.clone()),
             state,
             error: file

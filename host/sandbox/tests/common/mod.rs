@@ -57,16 +57,35 @@ fn target_tmp() -> PathBuf {
 /// The guest as cargo built it, beside everything else that is built, because most of what it needs is
 /// there already. Cargo's lock makes concurrent tests share one build.
 pub fn guest() -> Vec<u8> {
+    built("portolan-sandbox-guest", "dev")
+}
+
+/// The migration policy that misbehaves.
+pub fn guest_policy() -> Vec<u8> {
+    built("portolan-sandbox-guest-policy", "dev")
+}
+
+/// A plugin as it ships, with its manifest.
+pub fn shipped(plugin: &str) -> Vec<u8> {
+    built(&format!("portolan-{plugin}"), "plugin")
+}
+
+fn built(package: &str, profile: &str) -> Vec<u8> {
     let target = target_tmp().join("..");
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "portolan-sandbox-guest"])
-        .args(["--target", "wasm32-wasip2"])
+        .args(["build", "--quiet", "--package", package])
+        .args(["--target", "wasm32-wasip2", "--profile", profile])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("CARGO_TARGET_DIR", &target)
         .status()
         .unwrap();
-    assert!(status.success(), "the guest does not build");
-    std::fs::read(target.join("wasm32-wasip2/debug/portolan_sandbox_guest.wasm")).unwrap()
+    assert!(status.success(), "{package} does not build");
+    let directory = if profile == "dev" { "debug" } else { profile };
+    let file = format!(
+        "wasm32-wasip2/{directory}/{}.wasm",
+        package.replace('-', "_")
+    );
+    std::fs::read(target.join(file)).unwrap()
 }
 
 pub fn manifest(name: &str) -> Value {
