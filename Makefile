@@ -6,7 +6,7 @@ WASM      := wasm32-wasip2
 # One process per test where cargo-nextest is installed, cargo's own runner otherwise.
 RUNNER    := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: run test bench lint plugins powerdns fmt clean
+.PHONY: run test bench lint plugins powerdns valkey fmt clean
 
 ## Build everything and start a group of one on 127.0.0.1:8420, its data in ./portolan-data.
 run: plugins
@@ -39,6 +39,10 @@ plugins:
 ## A PowerDNS on loopback with temporary data, for the tour in the README. Ctrl-C stops it.
 powerdns:
 	cargo run -q -p portolan-tests --bin powerdns
+
+## Six empty Valkey servers on loopback with temporary data, to make a cluster of. Ctrl-C stops them.
+valkey:
+	cargo run -q -p portolan-tests --bin valkey
 
 fmt:
 	cargo fmt --all

@@ -22,6 +22,7 @@ mod kv_errors;
 mod kvrocks;
 mod membership;
 mod plugins;
+mod redis_harness;
 mod replication_faults;
 mod shards_contract;
 mod shards_failover;

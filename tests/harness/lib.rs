@@ -24,6 +24,8 @@ mod ports;
 mod powerdns;
 mod process;
 mod proxy;
+mod redis;
+mod resp;
 mod wait;
 mod wire;
 mod workload;
@@ -36,12 +38,17 @@ pub use directory::{
     bytes_on_disk, checkpoint_file, files_containing, flip_bit, log_files, truncate,
 };
 pub use etcd::Etcd;
-pub use kvrocks::{Kvrocks, KvrocksNode, KvrocksOptions, Resp, RespClient, hash_slot};
+pub use kvrocks::{Kvrocks, KvrocksNode, KvrocksOptions, hash_slot};
 pub use load::{Load, Measured, Rng};
 pub use ports::Port;
 pub use powerdns::{PowerDns, PowerDnsOptions, RecordSet, dig};
 pub use process::Process;
 pub use proxy::{Hold, HoldingProxy};
+pub use redis::{
+    ClusterClient, ClusterLoad, Flavour, KeyHistory, LoadReport, Loss, Losses, RedisOptions,
+    RedisServer, SetError, redis_cluster_by_hand,
+};
+pub use resp::{Resp, RespClient};
 pub use wait::{PATIENCE, eventually, eventually_within};
 pub use wire::{Connection, request};
 pub use workload::{History, Workload};

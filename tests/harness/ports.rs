@@ -28,19 +28,22 @@ impl Port {
         for _ in 0..1_000 {
             let random = RandomState::new().build_hasher().finish();
             let number = (LOWEST + random % COUNT) as u16;
-            let Ok(reservation) = UdpSocket::bind((RESERVATIONS, number)) else {
-                continue;
-            };
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok()
-                && UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).is_ok();
-            if free {
-                return Self {
-                    number,
-                    _reservation: reservation,
-                };
+            if let Some(port) = Self::take(number) {
+                return port;
             }
         }
         panic!("no free port found between {LOWEST} and {}", LOWEST + COUNT);
+    }
+
+    /// Reserves the port `number`, unless it is taken.
+    pub fn take(number: u16) -> Option<Self> {
+        let reservation = UdpSocket::bind((RESERVATIONS, number)).ok()?;
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok()
+            && UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).is_ok();
+        free.then_some(Self {
+            number,
+            _reservation: reservation,
+        })
     }
 
     /// The port's number.

@@ -199,6 +199,10 @@ impl Process {
         let Some((name, values)) = arguments.split_first() else {
             return err("wrong number of arguments");
         };
+        if name.eq_ignore_ascii_case("use-rsid-psync") && action.eq_ignore_ascii_case("get") {
+            let value = if self.options.rsid_psync { "yes" } else { "no" };
+            return Ok(Resp::Array(vec![Resp::bulk(name), Resp::bulk(value)]));
+        }
         let memory = &mut self.memory;
         let setting = match name.to_ascii_lowercase().as_str() {
             "requirepass" => Some(&mut memory.requirepass),

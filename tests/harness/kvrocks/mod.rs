@@ -10,7 +10,6 @@
 //! them work; those two are links of their own, which a test cuts, holds and heals. What a client sees
 //! is real TCP.
 
-mod client;
 mod cluster;
 mod clusterx;
 mod commands;
@@ -21,16 +20,15 @@ mod network;
 mod node;
 mod process;
 mod replication;
-mod resp;
 mod server;
 mod slots;
 mod store;
 mod topology;
 mod world;
 
-pub use client::RespClient;
+use crate::resp::{self, RespClient};
+
 pub use network::Kvrocks;
 pub use node::KvrocksNode;
 pub use process::KvrocksOptions;
-pub use resp::Resp;
 pub use slots::hash_slot;

@@ -1,4 +1,4 @@
-//! A RESP2 client, as small as the tests of the stand-in need it.
+//! A RESP2 client, as small as the tests need it.
 
 use std::io;
 
@@ -42,9 +42,16 @@ impl RespClient {
 
     /// Sends a command without waiting.
     pub async fn send(&mut self, command: &[&str]) -> io::Result<()> {
-        let items = command.iter().map(|part| Resp::bulk(*part)).collect();
+        self.send_all(&[command]).await
+    }
+
+    /// Sends commands in one piece, without waiting; their replies come in the same order.
+    pub async fn send_all(&mut self, commands: &[&[&str]]) -> io::Result<()> {
         let mut bytes = Vec::new();
-        Resp::Array(items).encode(&mut bytes);
+        for command in commands {
+            let items = command.iter().map(|part| Resp::bulk(*part)).collect();
+            Resp::Array(items).encode(&mut bytes);
+        }
         self.stream.write_all(&bytes).await
     }
 

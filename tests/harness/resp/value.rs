@@ -1,4 +1,4 @@
-//! RESP2, both ways.
+//! Values of RESP2, both ways.
 
 use std::io;
 
@@ -40,6 +40,14 @@ impl Resp {
         }
     }
 
+    /// An integer.
+    pub fn number(&self) -> i64 {
+        match self {
+            Self::Integer(number) => *number,
+            other => panic!("{other:?} is no integer"),
+        }
+    }
+
     /// The sentence of an error.
     pub fn error(&self) -> Option<&str> {
         match self {
@@ -48,7 +56,7 @@ impl Resp {
         }
     }
 
-    pub(super) fn encode(&self, output: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, output: &mut Vec<u8>) {
         let line = |output: &mut Vec<u8>, text: &str| {
             output.extend_from_slice(text.as_bytes());
             output.extend_from_slice(b"\r\n");
@@ -71,7 +79,7 @@ impl Resp {
     }
 
     /// The first value of `input` and its length, if all of it has arrived.
-    pub(super) fn decode(input: &[u8]) -> io::Result<Option<(Self, usize)>> {
+    pub(crate) fn decode(input: &[u8]) -> io::Result<Option<(Self, usize)>> {
         let Some(end) = input.windows(2).position(|pair| pair == b"\r\n") else {
             return Ok(None);
         };
