@@ -6,17 +6,6 @@ use serde_json::json;
 use crate::stage::{CLUSTER, Stage};
 
 impl Stage {
-    /// The address of a shard's master, as the store has it.
-    async fn master(&self, shard: usize) -> Result<String, String> {
-        let path = format!("{CLUSTER}/shards/{shard}/nodes");
-        let reply = self.client().send("GET", &path, &[], "").await?;
-        let nodes = reply.json()["data"]["nodes"].clone();
-        let nodes = nodes.as_array().ok_or("no nodes")?;
-        let master = nodes.iter().find(|node| node["role"] == "master");
-        let addr = master.and_then(|node| node["addr"].as_str());
-        addr.map(str::to_owned).ok_or_else(|| format!("{nodes:?}"))
-    }
-
     async fn master_becomes(&self, shard: usize, node: &KvrocksNode) {
         eventually("the replica is the master", async || {
             let master = self.master(shard).await?;
@@ -223,4 +212,73 @@ async fn a_master_that_the_leader_alone_does_not_reach_stays_until_a_majority_do
     let event = stage.event("failover").await;
     let text = event["text"].as_str().unwrap();
     assert!(text.contains("2 of 3 voters cannot reach"), "{text}");
+}
+
+/// A master dies with writes that its replica does not have, which then writes as many of its own.
+async fn a_master_with_writes_of_its_own_comes_back(stage: &Stage) -> String {
+    let (old, new) = (&stage.nodes[0], &stage.nodes[1]);
+    old.client().await.call(&["SET", "key", "both"]).await;
+    stage.replica_has(new, "key", "both").await;
+    stage.net.hold_replication(new);
+    old.client().await.call(&["SET", "key", "lost"]).await;
+    old.client().await.call(&["SET", "more", "lost"]).await;
+    // Until a probe has seen how far it goes.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    old.kill();
+    stage.master_becomes(0, new).await;
+    stage.net.release_replication(new);
+    for value in ["1", "2"] {
+        new.client().await.call(&["SET", "key", value]).await;
+    }
+    old.restart().await;
+    let event = stage.event("needs-resync").await;
+    event["text"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_former_master_with_writes_of_its_own_drops_them_where_it_compares_histories() {
+    let stage = Stage::with(1, 2, true).await;
+    let text = a_master_with_writes_of_its_own_comes_back(&stage).await;
+    assert!(
+        text.contains("2 writes that its successor does not have: it drops them"),
+        "{text}"
+    );
+    let old = &stage.nodes[0];
+    eventually("it has what its successor has", async || {
+        match (old.value("key"), old.value("more"), old.follows()) {
+            (Some(key), None, Some(_)) if key == "2" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    let shards = stage.shards().await;
+    assert_eq!(shards[0]["nodes"][0]["needs_resync"], false);
+}
+
+#[tokio::test]
+async fn a_former_master_that_would_keep_writes_of_its_own_is_never_a_master_again() {
+    let stage = Stage::with(1, 2, false).await;
+    let text = a_master_with_writes_of_its_own_comes_back(&stage).await;
+    assert!(text.contains("would keep them"), "{text}");
+    let (old, new) = (&stage.nodes[0], &stage.nodes[1]);
+    eventually("it follows its successor", async || {
+        old.follows().map(drop).ok_or("it does not")
+    })
+    .await;
+    assert_eq!(old.value("more").as_deref(), Some("lost"), "the trap");
+    let shards = stage.shards().await;
+    assert_eq!(shards[0]["nodes"][0]["needs_resync"], true);
+
+    let path = format!("{CLUSTER}/shards/0/failover");
+    let wanted = json!({"preferred_node_id": old.node_id()});
+    let reply = stage.client().post(&path, &wanted).await;
+    assert_eq!(reply.status, 400, "{}", reply.complaint());
+    assert!(
+        reply.body.contains("resynchronised first"),
+        "{}",
+        reply.body
+    );
+    new.kill();
+    stage.event("failover-refused").await;
+    assert_eq!(stage.master(0).await.unwrap(), new.addr());
 }

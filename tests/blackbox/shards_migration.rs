@@ -8,44 +8,6 @@ use serde_json::{Value, json};
 use crate::stage::{CLUSTER, Stage};
 
 impl Stage {
-    async fn migrate(&self, body: Value) -> Vec<u64> {
-        let reply = self
-            .client()
-            .post(&format!("{CLUSTER}/migrate"), &body)
-            .await;
-        assert_eq!(reply.status, 200, "{body}: {}", reply.complaint());
-        assert_eq!(reply.json()["data"], "ok");
-        let ids = reply.json()["migrations"].clone();
-        let ids = ids.as_array().unwrap().iter();
-        ids.map(|id| id.as_u64().unwrap()).collect()
-    }
-
-    async fn job(&self, id: u64) -> Result<Value, String> {
-        let path = format!("{CLUSTER}/migrations");
-        let reply = self.client().send("GET", &path, &[], "").await?;
-        let jobs = reply.json()["data"]["migrations"].clone();
-        let jobs = jobs.as_array().ok_or("no migrations")?;
-        let job = jobs.iter().find(|job| job["id"] == id).cloned();
-        job.ok_or_else(|| format!("{jobs:?}"))
-    }
-
-    async fn job_is(&self, id: u64, state: &str) -> Value {
-        eventually(&format!("migration {id} is {state}"), async || {
-            let job = self.job(id).await?;
-            if job["state"] == state {
-                Ok(job)
-            } else {
-                Err(job.to_string())
-            }
-        })
-        .await
-    }
-
-    async fn shards(&self) -> Vec<Value> {
-        let reply = self.client().get(&format!("{CLUSTER}/shards")).await;
-        reply.json()["data"]["shards"].as_array().unwrap().clone()
-    }
-
     /// How often a node was asked to migrate.
     fn asked(&self, node: usize) -> usize {
         let commands = self.nodes[node].commands();

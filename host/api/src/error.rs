@@ -138,6 +138,7 @@ impl From<ShardsError> for ApiError {
             ShardsError::Exists(_) => (StatusCode::CONFLICT, "exists"),
             ShardsError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             ShardsError::NotEmpty(_) => (StatusCode::FORBIDDEN, "not_empty"),
+            ShardsError::Policy(_) => (StatusCode::BAD_GATEWAY, "policy_failed"),
             ShardsError::Node { error, .. } => match error {
                 NodeError::Password(_) => (StatusCode::BAD_REQUEST, "node_password"),
                 NodeError::WrongServer(_) => (StatusCode::BAD_REQUEST, "wrong_server"),

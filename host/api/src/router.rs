@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{MethodRouter, any, delete, get, post};
+use axum::routing::{MethodRouter, any, delete, get, patch, post};
 use http::{Method, StatusCode, Uri};
 
 use crate::edge::Edge;
@@ -100,6 +100,48 @@ fn sharded_clusters(routes: Routes<'_>) -> Routes<'_> {
             post(shards::sync),
         )
         .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/settings",
+            Scope::Shards,
+            get(shards::settings).put(shards::put_settings),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/rebalance",
+            Scope::Shards,
+            post(shards::rebalance),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/automatic",
+            Scope::Shards,
+            get(shards::automatic)
+                .put(shards::put_automatic)
+                .delete(shards::delete_automatic),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/plans",
+            Scope::Shards,
+            get(shards::plans),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/plans/{id}",
+            Scope::Shards,
+            get(shards::plan),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/plans/{id}/apply",
+            Scope::Shards,
+            post(shards::apply),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/plans/{id}/explain",
+            Scope::Shards,
+            get(shards::explain),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/nodes/{id}",
+            Scope::Shards,
+            patch(shards::change_node),
+        )
+        .add(
             "/api/v1/namespaces/{namespace}/clusters/{cluster}/shards",
             Scope::Shards,
             get(shards::shards).post(shards::create_shard),
@@ -107,7 +149,9 @@ fn sharded_clusters(routes: Routes<'_>) -> Routes<'_> {
         .add(
             "/api/v1/namespaces/{namespace}/clusters/{cluster}/shards/{shard}",
             Scope::Shards,
-            get(shards::shard).delete(shards::delete_shard),
+            get(shards::shard)
+                .patch(shards::change_shard)
+                .delete(shards::delete_shard),
         )
         .add(
             "/api/v1/namespaces/{namespace}/clusters/{cluster}/migrate",

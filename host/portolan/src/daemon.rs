@@ -10,7 +10,7 @@ use portolan_api::{ApiState, Door, HttpMetrics, register_process, router, serve}
 use portolan_consensus::{Member, Options, StartError, StartMode};
 use portolan_sandbox::{Plugins, Sandbox, SandboxOptions, SetupError};
 use portolan_shards::Shards;
-use portolan_shards::engine::kvrocks::Kvrocks;
+use portolan_shards::engine::Engines;
 use portolan_steering::Steering;
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -135,8 +135,9 @@ async fn start(
     let plugins = Plugins::open(sandbox, config.plugins).await?;
     let providers = Arc::new(plugins.clone());
     let steering = Steering::new(member.clone(), providers, config.steering, &registry)?;
-    let engine = Kvrocks::new(&format!("portolan-{}", member.id()));
-    let shards = Shards::new(member.clone(), Arc::new(engine), config.shards);
+    let engines = Engines::new(&format!("portolan-{}", member.id()));
+    let policies = Arc::new(plugins.clone());
+    let shards = Shards::new(member.clone(), engines, policies, config.shards);
     Ok(ApiState {
         member,
         shards,

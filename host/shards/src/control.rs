@@ -1,11 +1,14 @@
 //! What the leader does by itself: probes every node, replaces masters that are down, and gives nodes
 //! the topology that they do not have.
 
+mod data;
 mod failover;
+mod follow;
 mod heal;
 mod health;
 mod migrate;
 mod reach;
+mod rebalance;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,21 +20,18 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::heal::Mending;
 use self::health::Health;
 use crate::engine::NodeError;
 use crate::error::ShardsError;
 use crate::keys;
 use crate::model::{Cluster, Node};
-use crate::names::Name;
-use crate::service::Shards;
+use crate::service::{Place, Shards};
 
 /// How often the store is asked for clusters that are new.
 const LOOK_FOR_CLUSTERS: Duration = Duration::from_millis(500);
 /// How long what runs may take to end when leadership or the daemon does.
 const WIND_UP: Duration = Duration::from_secs(3);
-
-/// A namespace and a cluster in it.
-pub(crate) type Place = (Name, Name);
 
 impl Shards {
     /// Answers other members' questions, and keeps the clusters whenever this member leads, until
@@ -88,12 +88,29 @@ impl Shards {
     }
 
     /// Tends one cluster until it is gone or this member leads no more.
-    async fn watch(&self, place: Place, term: CancellationToken) {
-        let mut health = Health::default();
-        let interval = self.options.probe_interval();
+    async fn watch(self: Arc<Self>, place: Place, term: CancellationToken) {
+        let ended = term.child_token();
+        let migrations = self.carry_migrations(&place, ended.clone());
+        let balance = self.balance(&place, ended.clone());
+        let nodes = async {
+            self.watch_nodes(&place, &term).await;
+            ended.cancel();
+        };
+        tokio::join!(nodes, migrations, balance);
+    }
+
+    async fn watch_nodes(self: &Arc<Self>, place: &Place, term: &CancellationToken) {
+        let (mut health, mut mending) = (Health::default(), Mending::default());
+        let mut interval = self.options.probe_interval();
         while !term.is_cancelled() {
-            match self.here(&place).await {
-                Ok(Some(stored)) => self.tend(&place, stored, &mut health).await,
+            match self.here(place).await {
+                Ok(Some(stored)) => {
+                    interval = self
+                        .options
+                        .with(&stored.document.settings)
+                        .probe_interval();
+                    self.tend(place, stored, &mut health, &mut mending).await;
+                }
                 Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(%error, cluster = %place.1, "the cluster cannot be read")
@@ -114,7 +131,13 @@ impl Shards {
         Ok(self.documents.load(&key, Consistency::Stale).await?)
     }
 
-    async fn tend(&self, place: &Place, stored: Stored<Cluster>, health: &mut Health) {
+    async fn tend(
+        self: &Arc<Self>,
+        place: &Place,
+        stored: Stored<Cluster>,
+        health: &mut Health,
+        mending: &mut Mending,
+    ) {
         let seen = self.probe_all(&stored.document).await;
         let changed = match self.here(place).await {
             Ok(now) => now.is_none_or(|now| now.modified != stored.modified),
@@ -124,9 +147,13 @@ impl Shards {
             // The nodes may have been told meanwhile: what they said is to be compared with that.
             return;
         }
-        health.notice(&stored.document, &seen, self.options.failover_after);
+        let options = self.options.with(&stored.document.settings);
+        health.notice(&stored.document, &seen, options.failover_after);
+        let stored = self.follow_nodes(place, stored, &seen).await;
+        let stored = self.note_data(place, stored, &seen, health).await;
         let stored = self.replace_masters(place, stored, &seen, health).await;
-        self.heal(&stored.document, &seen, health).await;
+        self.heal(place, &stored.document, &seen, health, mending)
+            .await;
         let events = health.take_events();
         if !events.is_empty()
             && let Err(error) = self.record(place, &events).await
@@ -134,26 +161,34 @@ impl Shards {
             tracing::warn!(%error, cluster = %place.1, "events could not be stored");
             health.give_back(events);
         }
-        self.migrate(place, stored).await;
     }
 
     /// Probes all nodes at once; answers in the order of [`Cluster::nodes`].
-    async fn probe_all(&self, cluster: &Cluster) -> Vec<health::Seen> {
-        let probes = cluster.nodes().map(|(_, node)| self.probe(node));
+    pub(crate) async fn probe_all(&self, cluster: &Cluster) -> Vec<health::Seen> {
+        let probes = cluster.nodes().map(|(_, node)| self.probe(cluster, node));
         futures_util::future::join_all(probes).await
     }
 
-    pub(crate) async fn probe(&self, node: &Node) -> health::Seen {
+    pub(crate) async fn probe(&self, cluster: &Cluster, node: &Node) -> health::Seen {
         let access = self
             .secrets
             .access(node)
             .map_err(|error| NodeError::Password(error.to_string()))?;
-        match timeout(self.options.probe_timeout(), self.engine.probe(&access)).await {
+        let probe = self.engines.of(cluster.engine).probe(&access);
+        let patience = self.options.with(&cluster.settings).probe_timeout();
+        match timeout(patience, probe).await {
             Ok(answer) => answer,
             Err(_) => Err(NodeError::Unreachable(format!(
                 "no answer within {} ms",
-                self.options.probe_timeout().as_millis()
+                patience.as_millis()
             ))),
         }
+    }
+
+    /// Probes all nodes of a cluster once, and says how many answered. The benchmark's way in.
+    #[doc(hidden)]
+    pub async fn probe_round(&self, cluster: &Cluster) -> usize {
+        let seen = self.probe_all(cluster).await;
+        seen.iter().filter(|seen| seen.is_ok()).count()
     }
 }

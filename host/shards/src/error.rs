@@ -36,6 +36,9 @@ pub enum ShardsError {
         /// What it said.
         error: NodeError,
     },
+    /// A policy failed.
+    #[error("{0}")]
+    Policy(String),
     /// A password in the store cannot be read.
     #[error("{0}")]
     Secret(String),

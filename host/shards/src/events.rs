@@ -1,6 +1,7 @@
 //! What happened to a cluster: the last events, oldest first, kept beside it in the store.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use portolan_consensus::documents::Document;
@@ -21,6 +22,8 @@ pub enum EventKind {
     TopologyPushed,
     /// A node has a higher version than the store, or would not take the topology.
     Conflict,
+    /// A former master has writes that its successor does not have.
+    NeedsResync,
     /// A replica became the master.
     Failover,
     /// A master is down and was not replaced.
@@ -31,7 +34,36 @@ pub enum EventKind {
     MigrationDone,
     /// Slots were not moved, now or at all.
     MigrationFailed,
+    /// A policy's plan is carried out.
+    Plan,
+    /// A cluster that is to balance itself could not.
+    PlanFailed,
 }
+
+impl EventKind {
+    /// Whether somebody should look.
+    pub(crate) fn is_trouble(self) -> bool {
+        matches!(
+            self,
+            Self::NodeDown
+                | Self::Conflict
+                | Self::NeedsResync
+                | Self::FailoverRefused
+                | Self::MigrationFailed
+                | Self::PlanFailed
+        )
+    }
+}
+
+impl fmt::Display for EventKind {
+    /// As in JSON: `node-down`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// An event that is to be stored.
+pub(crate) type NewEvent = (EventKind, String);
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,12 +89,9 @@ impl Document for Events {}
 
 impl Events {
     pub(crate) fn push(&mut self, kind: EventKind, text: String) {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
         self.entries.push_back(Event {
             number: self.next,
-            at_ms: since.map_or(0, |time| {
-                u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-            }),
+            at_ms: now_ms(),
             kind,
             text,
         });

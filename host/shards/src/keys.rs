@@ -6,6 +6,7 @@
 //! | `cluster/<namespace>/<cluster>` | [`Cluster`](crate::Cluster): its desired topology |
 //! | `events/<namespace>/<cluster>` | [`Events`](crate::events::Events): what happened to it |
 //! | `migrations/<namespace>/<cluster>` | [`Migrations`](crate::migration::Migrations): its queue |
+//! | `plans/<namespace>/<cluster>` | [`Plans`](crate::plans::Plans): what policies proposed |
 //! | `address/<host:port>` | [`AddressOwner`](crate::model::AddressOwner): the cluster that has it |
 
 use crate::names::{Name, NodeAddr};
@@ -28,6 +29,10 @@ pub(crate) fn events(namespace: &Name, cluster: &Name) -> String {
 
 pub(crate) fn migrations(namespace: &Name, cluster: &Name) -> String {
     format!("migrations/{namespace}/{cluster}")
+}
+
+pub(crate) fn plans(namespace: &Name, cluster: &Name) -> String {
+    format!("plans/{namespace}/{cluster}")
 }
 
 pub(crate) fn address(addr: &NodeAddr) -> String {

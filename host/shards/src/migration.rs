@@ -26,20 +26,27 @@ pub enum JobState {
     Starting,
     /// Keys are on their way.
     Running,
-    /// Kept from starting until it is resumed.
+    /// About to be paused: what is on its way arrives first.
+    Pausing,
+    /// Kept from going on until it is resumed.
     Paused,
+    /// About to be cancelled: what is on its way arrives first.
+    Cancelling,
     /// The slots have the new owner.
     Done,
     /// Given up, for the reason that it names, until it is resumed.
     Failed,
-    /// Taken back before it began.
+    /// Taken back. Slots that had moved by then stay where they are.
     Cancelled,
 }
 
 impl JobState {
     /// Whether the source may be at it.
     pub(crate) fn is_under_way(self) -> bool {
-        matches!(self, Self::Starting | Self::Running)
+        matches!(
+            self,
+            Self::Starting | Self::Running | Self::Pausing | Self::Cancelling
+        )
     }
 
     /// Whether nothing more happens to it.
@@ -65,6 +72,15 @@ pub struct Job {
     pub attempts: u32,
     /// Why it failed or waits.
     pub reason: Option<String>,
+    /// How many of the slots have moved.
+    #[serde(default)]
+    pub slots_done: u16,
+    /// How many keys have moved, where the engine says so.
+    #[serde(default)]
+    pub keys_moved: Option<u64>,
+    /// How many bytes are still to go, where the engine says so.
+    #[serde(default)]
+    pub bytes_left: Option<u64>,
     /// Milliseconds since 1970.
     pub created_at_ms: u64,
     /// When keys began to move.
@@ -76,6 +92,23 @@ pub struct Job {
 }
 
 impl Job {
+    /// Goes on to another state.
+    pub(crate) fn enter(&mut self, state: JobState) {
+        self.state = state;
+        if state.is_over() {
+            self.ended_at_ms = Some(now_ms());
+            self.bytes_left = None;
+        }
+    }
+
+    /// Notes how far it is.
+    pub(crate) fn progressed(&mut self, keys: Option<u64>, bytes_left: Option<u64>) {
+        if let Some(keys) = keys {
+            self.keys_moved = Some(self.keys_moved.unwrap_or(0) + keys);
+        }
+        self.bytes_left = bytes_left;
+    }
+
     /// Notes a failure: another attempt later, or none any more.
     pub(crate) fn failed(&mut self, reason: String) {
         self.attempts += 1;
@@ -85,6 +118,43 @@ impl Job {
             self.not_before_ms = now_ms() + (BACKOFF_MS << self.attempts.min(10));
         } else {
             self.state = JobState::Failed;
+        }
+    }
+}
+
+/// A migration as it is shown: with what follows from it and the time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JobView {
+    /// The migration.
+    #[serde(flatten)]
+    pub job: Job,
+    /// How many slots it has.
+    pub slots_total: u16,
+    /// How fast the slots go, since it began.
+    pub rate_slots_per_s: Option<f64>,
+    /// When the last slot is there if it goes on like that. Milliseconds since 1970.
+    pub expected_end_ms: Option<u64>,
+}
+
+impl JobView {
+    pub(crate) fn of(job: Job, now_ms: u64) -> Self {
+        let (total, done) = (job.slots.count(), job.slots_done);
+        let until = job.ended_at_ms.unwrap_or(now_ms);
+        let ms = job
+            .started_at_ms
+            .map(|started| until.saturating_sub(started));
+        let rate = ms
+            .filter(|ms| *ms > 0 && done > 0)
+            .map(|ms| f64::from(done) * 1_000.0 / ms as f64);
+        let goes_on = job.state.is_under_way() && done < total;
+        let left = rate
+            .filter(|_| goes_on)
+            .map(|rate| f64::from(total - done) * 1_000.0 / rate);
+        Self {
+            slots_total: total,
+            rate_slots_per_s: rate,
+            expected_end_ms: left.map(|ms| now_ms.saturating_add(ms as u64)),
+            job,
         }
     }
 }
@@ -137,6 +207,9 @@ impl Migrations {
             state: JobState::Queued,
             attempts: 0,
             reason: None,
+            slots_done: 0,
+            keys_moved: None,
+            bytes_left: None,
             created_at_ms: now_ms(),
             started_at_ms: None,
             ended_at_ms: None,
@@ -214,6 +287,28 @@ mod tests {
                 .contains("5461-6000 already")
         );
         assert!(texts(&["1-5", "3"], 2).unwrap_err().contains("twice"));
+    }
+
+    #[test]
+    fn the_end_of_a_migration_is_foreseen() {
+        let mut queue = Migrations::default();
+        let id = queue.add(range("0-99"), 1, false);
+        let job = queue.get_mut(id).unwrap();
+        let waiting = JobView::of(job.clone(), 5_000);
+        assert_eq!((waiting.slots_total, waiting.rate_slots_per_s), (100, None));
+        assert_eq!(waiting.expected_end_ms, None);
+
+        job.started_at_ms = Some(1_000);
+        job.slots_done = 40;
+        job.enter(JobState::Running);
+        let running = JobView::of(job.clone(), 5_000);
+        assert_eq!(running.rate_slots_per_s, Some(10.0));
+        assert_eq!(running.expected_end_ms, Some(11_000));
+
+        job.slots_done = 100;
+        job.enter(JobState::Done);
+        let done = JobView::of(job.clone(), 9_000_000_000_000);
+        assert_eq!(done.expected_end_ms, None);
     }
 
     #[test]

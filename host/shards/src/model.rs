@@ -1,13 +1,19 @@
 //! A cluster and what can be done to it: documents and pure functions, no input or output.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::fmt;
 
 use portolan_consensus::documents::Document;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ShardsError;
 use crate::names::{Name, NodeAddr, NodeId};
+use crate::options::ClusterSettings;
+use crate::plans::Automatic;
 use crate::slots::{SLOTS, SlotRange, SlotSet, even_split};
+
+/// How many nodes that were taken out are remembered.
+const REMOVED_KEPT: usize = 64;
 
 /// Which servers a cluster is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +21,30 @@ use crate::slots::{SLOTS, SlotRange, SlotSet, even_split};
 pub enum EngineKind {
     /// Apache Kvrocks: the topology is pushed to its nodes (`CLUSTERX SETNODES`).
     Kvrocks,
+    /// Redis and Valkey in cluster mode: the nodes agree on the topology among themselves.
+    #[serde(alias = "valkey")]
+    Redis,
+}
+
+impl EngineKind {
+    /// Whether a master and its replica hand over between themselves, without losing a write.
+    pub(crate) fn hands_over(self) -> bool {
+        self == Self::Redis
+    }
+
+    /// Whether a migration that is under way can be stopped.
+    pub(crate) fn can_stop_migrations(self) -> bool {
+        self == Self::Redis
+    }
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kvrocks => "kvrocks",
+            Self::Redis => "redis",
+        })
+    }
 }
 
 /// What a node does in its shard.
@@ -40,6 +70,37 @@ pub struct Node {
     pub created_at: u64,
     /// Its password, sealed with the cluster key, in base64; none where it takes no password.
     pub(crate) sealed_password: Option<String>,
+    /// Whether it was a master whose last writes the present master does not have, and may keep them.
+    #[serde(default)]
+    pub needs_resync: bool,
+    /// Whether it was seen to have all that its master had, since it last became a replica.
+    #[serde(default)]
+    pub(crate) has_synced: bool,
+}
+
+/// What an operator says of a shard, for policies to heed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Traits {
+    /// Its share among the shards; 100 for an ordinary one.
+    pub weight: u32,
+    /// Where it stands.
+    pub zone: Option<String>,
+    /// Anything else.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it is to be emptied.
+    pub draining: bool,
+}
+
+impl Default for Traits {
+    fn default() -> Self {
+        Self {
+            weight: 100,
+            zone: None,
+            labels: BTreeMap::new(),
+            draining: false,
+        }
+    }
 }
 
 /// A master with its replicas, and the slots that they serve.
@@ -51,6 +112,16 @@ pub struct Shard {
     pub nodes: Vec<Node>,
     /// The slots.
     pub slots: SlotSet,
+    /// What the operator says of it.
+    #[serde(default)]
+    pub traits: Traits,
+    /// Whether the master was appointed and has not been seen as a master since.
+    #[serde(default)]
+    pub(crate) is_switching: bool,
+    /// How far the present master's data went when it took over. A former master whose data goes further
+    /// has writes that the present one does not have.
+    #[serde(default)]
+    pub(crate) forked_at: Option<u64>,
 }
 
 impl Shard {
@@ -61,7 +132,7 @@ impl Shard {
 }
 
 /// A cluster's desired topology.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
     /// Grows with each change that the nodes must hear of.
     pub version: u64,
@@ -71,6 +142,15 @@ pub struct Cluster {
     pub shards: Vec<Shard>,
     /// The id of the next shard.
     pub(crate) next_shard: u64,
+    /// The nodes that were taken out last: those that stayed may have to be told to forget them.
+    #[serde(default)]
+    pub(crate) removed: VecDeque<NodeId>,
+    /// What it has different from the daemon's options.
+    #[serde(default)]
+    pub settings: ClusterSettings,
+    /// How it is balanced by itself; none where it is not.
+    #[serde(default)]
+    pub automatic: Option<Automatic>,
 }
 
 impl Document for Cluster {}
@@ -110,6 +190,8 @@ impl NewNode {
             role,
             created_at: self.created_at,
             sealed_password: self.sealed_password,
+            needs_resync: false,
+            has_synced: false,
         }
     }
 }
@@ -146,9 +228,9 @@ impl Cluster {
             })?;
         let mut nodes = nodes.into_iter();
         let shards = even_split(shards).into_iter().map(|slots| Shard {
-            id: 0,
             nodes: shard_nodes(nodes.by_ref().take(per_shard)),
             slots,
+            ..Shard::default()
         });
         Ok(Self::of(engine, 1, shards.collect()))
     }
@@ -165,12 +247,52 @@ impl Cluster {
             engine,
             shards,
             next_shard,
+            removed: VecDeque::new(),
+            settings: ClusterSettings::default(),
+            automatic: None,
         }
+    }
+
+    /// Takes over shards as the nodes know them, at a version that is higher than both.
+    pub(crate) fn adopt(&mut self, version: u64, shards: Vec<Shard>) {
+        let mut former = std::mem::take(&mut self.shards);
+        for mut shard in shards {
+            let is_same = |old: &Shard| {
+                let mut nodes = old.nodes.iter();
+                nodes.any(|old| shard.nodes.iter().any(|new| new.id == old.id))
+            };
+            match former.iter().position(is_same) {
+                Some(at) => {
+                    let old = former.swap_remove(at);
+                    (shard.id, shard.traits) = (old.id, old.traits);
+                    for node in &mut shard.nodes {
+                        if let Some(old) = old.nodes.iter().find(|old| old.id == node.id) {
+                            node.created_at = old.created_at;
+                            node.needs_resync = old.needs_resync;
+                            node.has_synced = old.has_synced && old.role == node.role;
+                        }
+                    }
+                }
+                None => {
+                    shard.id = self.next_shard;
+                    self.next_shard += 1;
+                }
+            }
+            self.shards.push(shard);
+        }
+        self.shards.sort_by_key(|shard| shard.id);
+        self.welcome();
+        self.version = version.max(self.version + 1);
     }
 
     /// The place of the shard with this id.
     pub(crate) fn index_of(&self, id: u64) -> Option<usize> {
         self.shards.iter().position(|shard| shard.id == id)
+    }
+
+    /// Which of the slots that are to go to a shard it does not serve yet.
+    pub(crate) fn still_to_go(&self, slots: SlotRange, to: usize) -> SlotSet {
+        SlotSet::from(slots).without(&self.shards[to].slots)
     }
 
     /// The place of the shard that serves all of these slots.
@@ -180,9 +302,11 @@ impl Cluster {
     }
 
     /// Gives slots from the shard that serves them to another one.
-    pub(crate) fn move_slots(&mut self, slots: SlotRange, from: usize, to: usize) {
-        self.shards[from].slots.remove(slots);
-        self.shards[to].slots.insert(slots);
+    pub(crate) fn move_slots(&mut self, slots: &SlotSet, from: usize, to: usize) {
+        for range in slots.ranges() {
+            self.shards[from].slots.remove(*range);
+            self.shards[to].slots.insert(*range);
+        }
         self.version += 1;
     }
 
@@ -200,7 +324,7 @@ impl Cluster {
             .ok_or_else(|| no_shard(index, self.shards.len()))
     }
 
-    fn shard_mut(&mut self, index: usize) -> Result<&mut Shard, ShardsError> {
+    pub(crate) fn shard_mut(&mut self, index: usize) -> Result<&mut Shard, ShardsError> {
         let count = self.shards.len();
         self.shards
             .get_mut(index)
@@ -218,9 +342,10 @@ impl Cluster {
         self.shards.push(Shard {
             id: self.next_shard,
             nodes: shard_nodes(nodes),
-            slots: SlotSet::default(),
+            ..Shard::default()
         });
         self.next_shard += 1;
+        self.welcome();
         self.version += 1;
         Ok(())
     }
@@ -240,7 +365,9 @@ impl Cluster {
             ));
         }
         self.version += 1;
-        Ok(self.shards.remove(index))
+        let shard = self.shards.remove(index);
+        self.take_leave(shard.nodes.iter().map(|node| node.id.clone()));
+        Ok(shard)
     }
 
     /// Adds a node to a shard.
@@ -257,6 +384,7 @@ impl Cluster {
             )));
         }
         shard.nodes.push(node.with_role(role));
+        self.welcome();
         self.version += 1;
         Ok(())
     }
@@ -276,23 +404,73 @@ impl Cluster {
             )));
         }
         let node = shard.nodes.remove(at);
+        self.take_leave([node.id.clone()]);
         self.version += 1;
         Ok(node)
     }
 
-    /// Makes a replica of a shard its master, and the master a replica.
-    pub(crate) fn promote(&mut self, index: usize, id: &NodeId) -> Result<(), ShardsError> {
+    /// Remembers nodes that were taken out.
+    fn take_leave(&mut self, ids: impl IntoIterator<Item = NodeId>) {
+        self.removed.extend(ids);
+        while self.removed.len() > REMOVED_KEPT {
+            self.removed.pop_front();
+        }
+    }
+
+    /// Forgets that nodes which are back were ever taken out.
+    fn welcome(&mut self) {
+        let here: HashSet<&NodeId> = self
+            .shards
+            .iter()
+            .flat_map(|shard| &shard.nodes)
+            .map(|node| &node.id)
+            .collect();
+        self.removed.retain(|id| !here.contains(id));
+    }
+
+    /// Changes what is known of a node; nobody else hears of it.
+    pub(crate) fn change_node(&mut self, id: &NodeId, change: impl FnOnce(&mut Node)) {
+        let mut nodes = self.shards.iter_mut().flat_map(|shard| &mut shard.nodes);
+        if let Some(node) = nodes.find(|node| node.id == *id) {
+            change(node);
+        }
+    }
+
+    /// Changes where a node is reached.
+    pub(crate) fn readdress(&mut self, id: &NodeId, addr: NodeAddr) -> Result<(), ShardsError> {
+        let mut nodes = self.shards.iter_mut().flat_map(|shard| &mut shard.nodes);
+        let node = nodes
+            .find(|node| node.id == *id)
+            .ok_or_else(|| ShardsError::NotFound(format!("node {id}")))?;
+        if node.addr != addr {
+            node.addr = addr;
+            self.version += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes a replica of a shard its master, and the master a replica. `sequence` is how far the
+    /// replica's data goes, where that may be less than the master's.
+    pub(crate) fn promote(
+        &mut self,
+        index: usize,
+        id: &NodeId,
+        sequence: Option<u64>,
+    ) -> Result<(), ShardsError> {
         let shard = self.shard_mut(index)?;
         if !shard.nodes.iter().any(|node| node.id == *id) {
             return Err(ShardsError::NotFound(format!("node {id} in shard {index}")));
         }
         for node in &mut shard.nodes {
-            node.role = if node.id == *id {
-                Role::Master
-            } else {
-                Role::Slave
-            };
+            if node.id == *id {
+                node.role = Role::Master;
+            } else if node.role == Role::Master {
+                node.role = Role::Slave;
+                node.has_synced = false;
+            }
         }
+        shard.is_switching = true;
+        shard.forked_at = sequence;
         self.version += 1;
         Ok(())
     }
@@ -344,12 +522,13 @@ pub(crate) fn no_shard(index: usize, count: usize) -> ShardsError {
     ))
 }
 
-/// The first is the master.
+/// The first is the master. All of them are empty: the replicas have what it has.
 fn shard_nodes(nodes: impl IntoIterator<Item = NewNode>) -> Vec<Node> {
     let mut role = Role::Master;
-    let nodes = nodes
-        .into_iter()
-        .map(|node| node.with_role(std::mem::replace(&mut role, Role::Slave)));
+    let nodes = nodes.into_iter().map(|node| Node {
+        has_synced: true,
+        ..node.with_role(std::mem::replace(&mut role, Role::Slave))
+    });
     nodes.collect()
 }
 

@@ -2,10 +2,13 @@
 
 mod clusters;
 mod fitness;
+mod history;
 mod members;
 mod migrations;
 mod namespaces;
+mod plans;
 mod push;
+mod settings;
 
 use std::sync::Arc;
 
@@ -15,34 +18,45 @@ use portolan_consensus::{Consistency, Member, Space};
 pub use clusters::{NewCluster, NewNodes};
 pub use migrations::JobAction;
 pub use push::Push;
-pub(crate) use push::topology_of;
 
-use crate::engine::Engine;
+use crate::engine::Engines;
 use crate::error::ShardsError;
 use crate::keys;
 use crate::model::Cluster;
 use crate::names::Name;
 use crate::options::ShardsOptions;
+use crate::policy::Policies;
 use crate::secrets::Secrets;
+
+/// A namespace and a cluster in it.
+pub(crate) type Place = (Name, Name);
 
 /// Sharded clusters, on this member. All of its knowledge is in the store.
 pub struct Shards {
     pub(crate) member: Member,
     pub(crate) documents: Documents,
     pub(crate) secrets: Secrets,
-    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) engines: Engines,
+    pub(crate) policies: Arc<dyn Policies>,
     pub(crate) options: ShardsOptions,
 }
 
 impl Shards {
-    /// Sharded clusters on top of a member, their nodes reached through `engine`.
+    /// Sharded clusters on top of a member, their nodes reached through `engines`, plans made
+    /// by `policies`.
     /// [`Shards::run`] makes them work; without it, everything can be asked and changed by hand.
-    pub fn new(member: Member, engine: Arc<dyn Engine>, options: ShardsOptions) -> Arc<Self> {
+    pub fn new(
+        member: Member,
+        engines: Engines,
+        policies: Arc<dyn Policies>,
+        options: ShardsOptions,
+    ) -> Arc<Self> {
         Arc::new(Self {
             documents: Documents::new(member.clone(), Space::Shards),
             secrets: Secrets::new(member.clone()),
             member,
-            engine,
+            engines,
+            policies,
             options,
         })
     }

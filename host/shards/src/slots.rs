@@ -141,6 +141,27 @@ impl SlotSet {
         self.0.is_empty()
     }
 
+    /// Every slot.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        self.0.iter().flat_map(|range| range.first..=range.last)
+    }
+
+    /// The slots that are not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &SlotSet) -> Self {
+        let mut set = self.clone();
+        for range in other.ranges() {
+            set.remove(*range);
+        }
+        set
+    }
+
+    /// The slots that are in `other` too.
+    #[must_use]
+    pub fn common(&self, other: &SlotSet) -> Self {
+        self.without(&self.without(other))
+    }
+
     /// Whether all slots of `range` are in the set.
     pub fn contains(&self, range: SlotRange) -> bool {
         self.0
@@ -198,6 +219,23 @@ impl From<Vec<SlotRange>> for SlotSet {
             set.insert(range);
         }
         set
+    }
+}
+
+impl From<SlotRange> for SlotSet {
+    fn from(range: SlotRange) -> Self {
+        Self(vec![range])
+    }
+}
+
+impl fmt::Display for SlotSet {
+    /// `0-5,7`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, range) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{range}")?;
+        }
+        Ok(())
     }
 }
 

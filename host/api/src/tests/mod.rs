@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::Request;
 use portolan_consensus::{Limits, Member, Options, RaftOptions, StartMode};
 use portolan_sandbox::{Plugins, Sandbox, SandboxOptions};
-use portolan_shards::engine::kvrocks::Kvrocks;
+use portolan_shards::engine::Engines;
 use portolan_shards::{Shards, ShardsOptions};
 use portolan_steering::{Steering, SteeringOptions};
 use prometheus::Registry;
@@ -64,7 +64,8 @@ impl Daemon {
         let state = ApiState {
             shards: Shards::new(
                 member.clone(),
-                Arc::new(Kvrocks::new("portolan")),
+                Engines::new("portolan"),
+                Arc::new(plugins.clone()),
                 ShardsOptions::default(),
             ),
             member: member.clone(),

@@ -1,12 +1,16 @@
 //! Giving nodes the topology that they do not have.
 
-use futures_util::future::join_all;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
 
 use super::health::{Health, Seen};
-use crate::engine::{Member, Topology};
+use crate::engine::{Member, Pushed, Standing, Topology};
 use crate::events::EventKind;
-use crate::model::{Cluster, Node};
-use crate::service::{Shards, topology_of};
+use crate::model::{Cluster, EngineKind, Node};
+use crate::names::NodeId;
+use crate::service::{Place, Shards};
 
 /// Nodes at the right version are compared in full each time after so many rounds.
 const COMPARE_EVERY: u64 = 10;
@@ -23,83 +27,135 @@ enum Need {
     Nothing,
 }
 
+/// What became of a node that needed something.
+#[derive(Debug)]
+enum Told {
+    /// It is as it should be, and was told something for that, or not.
+    Mended(Option<String>),
+    Conflict(String),
+}
+
+/// Nodes that are being mended, each by a task of its own: one that is slow keeps nobody else waiting.
+#[derive(Default)]
+pub(super) struct Mending {
+    busy: HashSet<NodeId>,
+    tasks: JoinSet<(NodeId, u64, Told)>,
+}
+
 impl Shards {
-    pub(super) async fn heal(&self, cluster: &Cluster, seen: &[Seen], health: &mut Health) {
-        let topology = topology_of(cluster);
-        let compare = health.rounds.is_multiple_of(COMPARE_EVERY);
-        let steps = cluster.nodes().zip(seen).map(|((_, node), seen)| {
-            let need = need(cluster, node, seen, compare);
-            self.mend(node, need, seen, &topology)
-        });
-        for told in join_all(steps).await.into_iter().flatten() {
+    /// Collects what became of nodes that were being mended, and begins to mend those that need it.
+    pub(super) async fn heal(
+        self: &Arc<Self>,
+        place: &Place,
+        cluster: &Cluster,
+        seen: &[Seen],
+        health: &mut Health,
+        mending: &mut Mending,
+    ) {
+        while let Some(done) = mending.tasks.try_join_next() {
+            // A task that panicked has no name: its node stays busy until the next leader.
+            let Ok((id, version, told)) = done else {
+                continue;
+            };
+            mending.busy.remove(&id);
             match told {
-                Told::Mended(text) => health.tell(EventKind::TopologyPushed, text),
+                Told::Mended(text) => {
+                    health.told(&id, version);
+                    if let Some(text) = text {
+                        health.tell(EventKind::TopologyPushed, text);
+                    }
+                }
                 Told::Conflict(text) => health.tell_once(EventKind::Conflict, text),
             }
+        }
+        let compare = health.rounds.is_multiple_of(COMPARE_EVERY);
+        let needy: Vec<_> = cluster
+            .nodes()
+            .zip(seen)
+            .filter_map(|((_, node), seen)| {
+                let was_told = health.was_told(&node.id, cluster.version);
+                let need = need(cluster, node, seen, compare, was_told);
+                let probe = seen.as_ref().ok()?;
+                (need != Need::Nothing).then(|| (node.clone(), need, probe.standing))
+            })
+            .filter(|(node, ..)| !mending.busy.contains(&node.id))
+            .collect();
+        if needy.is_empty() {
+            return;
+        }
+        let topology = Arc::new(self.topology(place, cluster).await);
+        for (node, need, standing) in needy {
+            mending.busy.insert(node.id.clone());
+            let (shards, topology, kind) = (self.clone(), topology.clone(), cluster.engine);
+            mending.tasks.spawn(async move {
+                let told = shards.mend(kind, &node, need, standing, &topology).await;
+                (node.id, topology.version, told)
+            });
         }
     }
 
     async fn mend(
         &self,
+        kind: EngineKind,
         node: &Node,
         need: Need,
-        seen: &Seen,
+        standing: Standing,
         topology: &Topology,
-    ) -> Option<Told> {
-        let access = self.secrets.access(node).ok()?;
-        let was = match seen.as_ref().ok()?.version {
-            Some(version) => format!("at version {version}"),
-            None => "in no cluster".into(),
+    ) -> Told {
+        let engine = self.engines.of(kind);
+        let access = match self.secrets.access(node) {
+            Ok(access) => access,
+            Err(error) => return Told::Conflict(format!("{}: {error}", node.addr)),
+        };
+        let was = match standing {
+            Standing::At(version) => format!("at version {version}"),
+            Standing::Outside => "in no cluster".into(),
+            Standing::Gossip => "not as it should be".into(),
         };
         let (force, why) = match need {
-            Need::Nothing => return None,
+            Need::Nothing => return Told::Mended(None),
             Need::Explain => {
-                return Some(Told::Conflict(format!(
-                    "{} is {was}, ahead of the version {} here: somebody else told it something; \
-                     overwrite it with POST …/sync?force=true",
+                return Told::Conflict(format!(
+                    "{} is {was}, ahead of the version {} here: somebody else told it something; take \
+                     that over with POST …/sync?adopt=true, or overwrite it with POST …/sync?force=true",
                     node.addr, topology.version
-                )));
+                ));
             }
             Need::Push => (false, was),
-            Need::Compare => {
-                let theirs = self.engine.topology(&access).await.ok()??;
-                if same(&theirs, topology) {
-                    return None;
-                }
-                (true, format!("{was} with another content"))
-            }
+            Need::Compare => match engine.topology(&access).await {
+                Ok(Some(theirs)) if same(&theirs, topology) => return Told::Mended(None),
+                Ok(Some(_)) => (true, format!("{was} with another content")),
+                // It will be asked again.
+                Ok(None) | Err(_) => return Told::Mended(None),
+            },
         };
-        match self.engine.push(&access, &node.id, topology, force).await {
-            Ok(()) => Some(Told::Mended(format!(
+        match engine.push(&access, &node.id, topology, force).await {
+            Ok(Pushed::Unchanged) => Told::Mended(None),
+            Ok(Pushed::Changed) => Told::Mended(Some(format!(
                 "{} was {why} and has version {} now",
                 node.addr, topology.version
             ))),
-            Err(error) => Some(Told::Conflict(format!(
+            Err(error) => Told::Conflict(format!(
                 "{} is {why} and does not take version {}: {error}",
                 node.addr, topology.version
-            ))),
+            )),
         }
     }
 }
 
-enum Told {
-    Mended(String),
-    Conflict(String),
-}
-
-fn need(cluster: &Cluster, node: &Node, seen: &Seen, compare: bool) -> Need {
+fn need(cluster: &Cluster, node: &Node, seen: &Seen, compare: bool, was_told: bool) -> Need {
     let Ok(probe) = seen else {
         return Need::Nothing;
     };
-    match probe.version {
-        None => Need::Push,
-        Some(version) if version < cluster.version => Need::Push,
-        Some(version) if version > cluster.version => Need::Explain,
-        // In the probe's view of the world it already is what it should be, or is just changing.
-        Some(_) if compare || probe.id.as_ref() != Some(&node.id) || probe.role != node.role => {
-            Need::Compare
-        }
-        Some(_) => Need::Nothing,
+    // In the probe's view of the world it is not what it should be, or is just changing.
+    let is_odd = probe.id.as_ref() != Some(&node.id) || probe.role != node.role;
+    match probe.standing {
+        Standing::Outside => Need::Push,
+        Standing::At(version) if version < cluster.version => Need::Push,
+        Standing::At(version) if version > cluster.version => Need::Explain,
+        Standing::At(_) if compare || is_odd => Need::Compare,
+        Standing::Gossip if compare || is_odd || !was_told => Need::Push,
+        Standing::At(_) | Standing::Gossip => Need::Nothing,
     }
 }
 
@@ -125,25 +181,37 @@ mod tests {
         let mut cluster = cluster(1, 1);
         cluster.version = 7;
         let node = cluster.shards[0].nodes[0].clone();
-        let probe = |version, role| {
+        let probe = |standing, role| {
             let id = Some(node.id.clone());
             Ok(Probe {
                 id,
-                version,
+                standing,
                 role,
+                is_linked: role == Role::Slave,
                 sequence: 0,
             })
         };
-        let need_of = |seen: &Seen| need(&cluster, &node, seen, false);
-        assert_eq!(need_of(&probe(None, Role::Master)), Need::Push);
-        assert_eq!(need_of(&probe(Some(6), Role::Master)), Need::Push);
-        assert_eq!(need_of(&probe(Some(8), Role::Master)), Need::Explain);
-        assert_eq!(need_of(&probe(Some(7), Role::Master)), Need::Nothing);
-        assert_eq!(need_of(&probe(Some(7), Role::Slave)), Need::Compare);
+        let need_of = |seen: &Seen| need(&cluster, &node, seen, false, true);
+        let at = |version, role| probe(Standing::At(version), role);
+        assert_eq!(need_of(&probe(Standing::Outside, Role::Master)), Need::Push);
+        assert_eq!(need_of(&at(6, Role::Master)), Need::Push);
+        assert_eq!(need_of(&at(8, Role::Master)), Need::Explain);
+        assert_eq!(need_of(&at(7, Role::Master)), Need::Nothing);
+        assert_eq!(need_of(&at(7, Role::Slave)), Need::Compare);
         assert_eq!(need_of(&Err(NodeError::Loading)), Need::Nothing);
         assert_eq!(
-            need(&cluster, &node, &probe(Some(7), Role::Master), true),
+            need(&cluster, &node, &at(7, Role::Master), true, true),
             Need::Compare
         );
+
+        let gossip = probe(Standing::Gossip, Role::Master);
+        assert_eq!(need_of(&gossip), Need::Nothing);
+        assert_eq!(
+            need(&cluster, &node, &gossip, false, false),
+            Need::Push,
+            "it was not told this version"
+        );
+        assert_eq!(need(&cluster, &node, &gossip, true, true), Need::Push);
+        assert_eq!(need_of(&probe(Standing::Gossip, Role::Slave)), Need::Push);
     }
 }

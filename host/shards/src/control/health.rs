@@ -3,23 +3,24 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::engine::{NodeError, Probe};
-use crate::events::EventKind;
+use crate::events::{EventKind, NewEvent};
 use crate::model::Cluster;
 use crate::names::NodeId;
 
 /// What a probe of a node came to.
 pub(crate) type Seen = Result<Probe, NodeError>;
 
-/// An event that is to be stored.
-pub(crate) type NewEvent = (EventKind, String);
-
 #[derive(Default)]
 struct NodeHealth {
     /// Probes in a row that were not answered.
     misses: u32,
     is_down: bool,
-    /// How far its data went when it last answered.
-    sequence: u64,
+    /// How far its data went when it last answered; none where it never has.
+    sequence: Option<u64>,
+    /// The same, one answer earlier.
+    before: Option<u64>,
+    /// The version that it was last told successfully.
+    told: u64,
 }
 
 /// The memory of a cluster's probes, for as long as this member leads.
@@ -61,7 +62,7 @@ impl Health {
                         self.said.clear();
                     }
                     if let Ok(probe) = answer {
-                        health.sequence = probe.sequence;
+                        health.before = health.sequence.replace(probe.sequence);
                     }
                 }
             }
@@ -73,9 +74,26 @@ impl Health {
         self.nodes.get(id).is_some_and(|node| node.is_down)
     }
 
-    /// How far a node's data went when it last answered.
-    pub(super) fn last_sequence(&self, id: &NodeId) -> u64 {
-        self.nodes.get(id).map_or(0, |node| node.sequence)
+    /// How far a node's data went when it last answered; none where it never has.
+    pub(super) fn last_sequence(&self, id: &NodeId) -> Option<u64> {
+        self.nodes.get(id)?.sequence
+    }
+
+    /// How far a node's data went one answer before the last; none where it has not answered twice.
+    pub(super) fn sequence_before(&self, id: &NodeId) -> Option<u64> {
+        self.nodes.get(id)?.before
+    }
+
+    /// Whether a node was told this version of the topology.
+    pub(super) fn was_told(&self, id: &NodeId, version: u64) -> bool {
+        self.nodes.get(id).is_some_and(|node| node.told == version)
+    }
+
+    /// Notes that a node was told this version of the topology.
+    pub(super) fn told(&mut self, id: &NodeId, version: u64) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.told = version;
+        }
     }
 
     /// How many nodes are down.

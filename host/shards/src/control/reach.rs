@@ -5,10 +5,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use super::Place;
 use crate::engine::NodeError;
 use crate::names::{Name, NodeId};
-use crate::service::Shards;
+use crate::service::{Place, Shards};
 
 const TOPIC: &str = "shards/reach";
 /// For the way to a voter in another city and back, beside the probe itself.
@@ -64,7 +63,7 @@ impl Shards {
         let cluster = self.here(&place).await.ok()??.document;
         let (_, node) = cluster.nodes().find(|(_, node)| node.id == question.node)?;
         Some(!matches!(
-            self.probe(node).await,
+            self.probe(&cluster, node).await,
             Err(NodeError::Unreachable(_))
         ))
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::{Cmd, Pipeline};
 
+use super::info::{field, number, replication};
 use super::{
-    Access, Engine, Fitness, Links, Member, Migration, MigrationState, NodeError, Probe, Started,
-    Topology,
+    Access, Engine, Fitness, Links, Member, Migration, MigrationState, NodeError, Probe, Pushed,
+    Standing, Started, Statistics, Stopped, Topology, Transfer,
 };
 use crate::model::Role;
 use crate::names::NodeId;
@@ -62,6 +63,7 @@ impl Engine for Kvrocks {
         random_key.arg("RANDOMKEY");
         let key: Option<Vec<u8>> = self.links.ask(node, &random_key).await?;
         Ok(Fitness {
+            id: None,
             in_cluster: parse_version(&version)?.is_some(),
             is_empty: key.is_none(),
         })
@@ -72,21 +74,15 @@ impl Engine for Kvrocks {
         commands.cmd("CLUSTERX").arg("MYID");
         commands.cmd("CLUSTERX").arg("VERSION");
         commands.cmd("INFO").arg("replication");
-        let (id, version, replication): (String, String, String) =
+        let (id, version, info): (String, String, String) =
             self.links.ask_all(node, &commands).await?;
-        let (role, offset) = match field(&replication, "role") {
-            Some("slave") => (Role::Slave, "slave_repl_offset"),
-            Some("master") => (Role::Master, "master_repl_offset"),
-            other => return Err(NodeError::Nonsense(format!("INFO: role {other:?}"))),
-        };
-        let sequence = field(&replication, offset)
-            .and_then(|sequence| sequence.parse().ok())
-            .ok_or_else(|| NodeError::Nonsense(format!("INFO replication without {offset}")))?;
+        let replication = replication(&info)?;
         Ok(Probe {
             id: id.trim().parse().ok(),
-            version: parse_version(&version)?,
-            role,
-            sequence,
+            standing: parse_version(&version)?.map_or(Standing::Outside, Standing::At),
+            role: replication.role,
+            is_linked: replication.is_linked,
+            sequence: replication.sequence,
         })
     }
 
@@ -96,11 +92,15 @@ impl Engine for Kvrocks {
             nodes => nodes?,
         };
         let info = self.text(node, &["CLUSTER", "INFO"]).await?;
-        let version = field(&info, "cluster_current_epoch")
-            .and_then(|version| version.parse().ok())
+        let version = number(&info, "cluster_current_epoch")
             .ok_or_else(|| NodeError::Nonsense("CLUSTER INFO without its epoch".into()))?;
         let members = parse_nodes(&nodes).map_err(NodeError::Nonsense)?;
-        Ok(Some(Topology { version, members }))
+        Ok(Some(Topology {
+            version,
+            members,
+            removed: vec![],
+            in_motion: SlotSet::default(),
+        }))
     }
 
     async fn push(
@@ -109,7 +109,7 @@ impl Engine for Kvrocks {
         id: &NodeId,
         topology: &Topology,
         force: bool,
-    ) -> Result<(), NodeError> {
+    ) -> Result<Pushed, NodeError> {
         // First, or a node that does not find itself by its address serves nothing.
         self.text(node, &["CLUSTERX", "SETNODEID", id.as_str()])
             .await?;
@@ -119,18 +119,15 @@ impl Engine for Kvrocks {
         if force {
             words.push("force");
         }
-        self.text(node, &words).await.map(drop)
+        self.text(node, &words).await?;
+        Ok(Pushed::Changed)
     }
 
-    async fn migrate(
-        &self,
-        source: &Access,
-        slots: SlotRange,
-        to: &NodeId,
-    ) -> Result<Started, NodeError> {
-        let slots = slots.to_string();
-        let words = ["CLUSTERX", "MIGRATE", &slots, to.as_str(), "async"];
-        match self.text(source, &words).await {
+    async fn migrate(&self, transfer: &Transfer) -> Result<Started, NodeError> {
+        let slots = transfer.slots.to_string();
+        let to = transfer.target_id.as_str();
+        let words = ["CLUSTERX", "MIGRATE", &slots, to, "async"];
+        match self.text(&transfer.source, &words).await {
             Ok(_) => Ok(Started::Accepted),
             Err(NodeError::Refused(reason)) if reason.contains(BUSY) => Ok(Started::Busy),
             Err(NodeError::Refused(reason)) if reason.contains(MIGRATED) => {
@@ -140,9 +137,43 @@ impl Engine for Kvrocks {
         }
     }
 
-    async fn migration(&self, source: &Access) -> Result<Option<Migration>, NodeError> {
-        let info = self.text(source, &["CLUSTER", "INFO"]).await?;
+    async fn carry_on(&self, transfer: &Transfer) -> Result<Option<Migration>, NodeError> {
+        let info = self.text(&transfer.source, &["CLUSTER", "INFO"]).await?;
         Ok(parse_migration(&info))
+    }
+
+    async fn stop(&self, _: &Transfer) -> Result<Stopped, NodeError> {
+        // It has no command for that: the migration ends by itself.
+        Ok(Stopped::NotYet)
+    }
+
+    async fn statistics(&self, node: &Access, _: &SlotSet) -> Result<Statistics, NodeError> {
+        let info = self.text(node, &["INFO"]).await?;
+        Ok(Statistics {
+            ops_per_second: number(&info, "instantaneous_ops_per_sec"),
+            memory_used: number(&info, "used_memory_rss"),
+            disk_used: number(&info, "used_disk_size"),
+            disk_total: number(&info, "disk_capacity"),
+            data_bytes: number(&info, "used_db_size"),
+            ..Statistics::default()
+        })
+    }
+
+    async fn compares_histories(&self, node: &Access) -> Result<bool, NodeError> {
+        let option = "use-rsid-psync";
+        let mut get = Cmd::new();
+        get.arg("CONFIG").arg("GET").arg(option);
+        let pairs: Result<Vec<String>, NodeError> = self.links.ask(node, &get).await;
+        match pairs {
+            Ok(pairs) if pairs.get(1).is_some_and(|value| value == "yes") => return Ok(true),
+            Ok(_) | Err(NodeError::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
+        match self.text(node, &["CONFIG", "SET", option, "yes"]).await {
+            Ok(_) => Ok(true),
+            Err(NodeError::Refused(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn pause(&self, node: &Access, time: Duration) -> Result<(), NodeError> {
@@ -167,16 +198,14 @@ impl Engine for Kvrocks {
 /// Reads the lines of `CLUSTER INFO` about the last migration. Older servers name a single slot.
 fn parse_migration(info: &str) -> Option<Migration> {
     let slots = field(info, "migrating_slot(s)").or_else(|| field(info, "migrating_slot"))?;
-    Some(Migration {
-        slots: slots.parse().ok()?,
-        destination: field(info, "destination_node")?.parse().ok()?,
-        state: match field(info, "migrating_state")? {
-            "start" => MigrationState::Running,
-            "success" => MigrationState::Succeeded,
-            "fail" => MigrationState::Failed,
-            _ => return None,
-        },
-    })
+    let destination = field(info, "destination_node")?.parse().ok()?;
+    let state = match field(info, "migrating_state")? {
+        "start" => MigrationState::Running,
+        "success" => MigrationState::Succeeded,
+        "fail" => MigrationState::Failed,
+        _ => return None,
+    };
+    Some(Migration::new(slots.parse().ok()?, destination, state))
 }
 
 /// Reads `CLUSTERX VERSION`: -1 for a node in no cluster.
@@ -186,14 +215,6 @@ fn parse_version(text: &str) -> Result<Option<u64>, NodeError> {
         .parse()
         .map_err(|_| NodeError::Nonsense(format!("CLUSTERX VERSION: {text:?}")))?;
     Ok(u64::try_from(version).ok())
-}
-
-/// A field of an `INFO`-like text.
-fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value.trim())
 }
 
 /// What `SETNODES` takes: a line per node. Slots that no line names stay with their old owner, so a
@@ -281,6 +302,8 @@ mod tests {
         Topology {
             version: 7,
             members: vec![master, replica],
+            removed: vec![],
+            in_motion: SlotSet::default(),
         }
     }
 
@@ -323,13 +346,5 @@ mod tests {
         );
         assert_eq!(parse_migration(&text("migrating_slot: -1", "none")), None);
         assert_eq!(parse_migration("cluster_state:ok\r\n"), None);
-    }
-
-    #[test]
-    fn a_field_is_found_whatever_ends_its_line() {
-        let text = "# Server\r\nkvrocks_version:2.9.0\r\nmigrating_state: start\r\n";
-        assert_eq!(field(text, "kvrocks_version"), Some("2.9.0"));
-        assert_eq!(field(text, "migrating_state"), Some("start"));
-        assert_eq!(field(text, "version"), None);
     }
 }

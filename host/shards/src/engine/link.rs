@@ -31,14 +31,21 @@ struct Link {
 pub struct Links {
     /// How a node's `CLIENT LIST` shows them.
     client_name: Arc<str>,
+    answer_timeout: Duration,
     links: Arc<Mutex<HashMap<NodeAddr, Link>>>,
 }
 
 impl Links {
     /// No connections yet.
     pub fn new(client_name: &str) -> Self {
+        Self::patient(client_name, ANSWER_TIMEOUT)
+    }
+
+    /// No connections yet; answers may take this long.
+    pub fn patient(client_name: &str, answer_timeout: Duration) -> Self {
         Self {
             client_name: client_name.into(),
+            answer_timeout,
             links: Arc::default(),
         }
     }
@@ -87,7 +94,7 @@ impl Links {
         let client = Client::open(info).map_err(|error| unreachable(&error))?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(ANSWER_TIMEOUT));
+            .set_response_timeout(Some(self.answer_timeout));
         let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await

@@ -1,5 +1,6 @@
 //! Clusters: made, imported, shown, deleted.
 
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use portolan_consensus::documents::{Stored, encode, until_settled};
@@ -7,13 +8,12 @@ use portolan_consensus::{Consistency, Revision, Space, Txn};
 use zeroize::Zeroizing;
 
 use super::{Push, Shards, parse_name};
-use crate::engine::Access;
+use crate::engine::{Access, Topology};
 use crate::error::ShardsError;
-use crate::events::{Event, Events};
 use crate::keys;
 use crate::model::{Cluster, EngineKind, Node, Role, Shard, no_shard};
-use crate::names::{Name, NodeAddr};
-use crate::views::{ClusterView, NodeView, ShardView};
+use crate::names::{Name, NodeAddr, NodeId};
+use crate::views::{ClusterView, NodeStatus, NodeView, ShardView};
 
 /// Nodes that are to be added, and the password that they share.
 #[derive(Clone, Default)]
@@ -22,6 +22,16 @@ pub struct NewNodes {
     pub nodes: Vec<String>,
     /// Empty where they take none.
     pub password: Zeroizing<String>,
+}
+
+impl NewNodes {
+    /// How one of them is reached.
+    pub(super) fn access(&self, addr: &NodeAddr) -> Access {
+        Access {
+            addr: addr.clone(),
+            password: (!self.password.is_empty()).then(|| self.password.clone()),
+        }
+    }
 }
 
 /// A cluster that is to be made.
@@ -33,6 +43,8 @@ pub struct NewCluster {
     pub nodes: NewNodes,
     /// Nodes per shard, the master included; 0 means 1.
     pub replicas: usize,
+    /// What its nodes are; none to find out.
+    pub engine: Option<EngineKind>,
 }
 
 impl Shards {
@@ -57,10 +69,10 @@ impl Shards {
                 "cluster {name} in namespace {namespace}"
             )));
         }
-        let nodes = self.new_nodes(&wanted.nodes).await?;
-        let cluster = Cluster::lay_out(EngineKind::Kvrocks, nodes, wanted.replicas.max(1))?;
+        let (kind, nodes) = self.new_nodes(&wanted.nodes, wanted.engine).await?;
+        let cluster = Cluster::lay_out(kind, nodes, wanted.replicas.max(1))?;
         self.found(&namespace, &name, &cluster).await?;
-        Ok(self.push_to_all(&cluster, false).await)
+        Ok(self.push_to_all(&(namespace, name), &cluster, false).await)
     }
 
     /// Takes over a cluster as one of its nodes knows it. The nodes keep what they have.
@@ -81,16 +93,15 @@ impl Shards {
             .first()
             .ok_or_else(|| ShardsError::invalid("nodes", "name a node of the cluster"))?;
         let seed: NodeAddr = seed.parse().map_err(ShardsError::bad_name("nodes[0]"))?;
-        let access = Access {
-            addr: seed.clone(),
-            password: (!from.password.is_empty()).then(|| from.password.clone()),
-        };
-        self.engine
-            .inspect(&access)
+        let access = from.access(&seed);
+        let (kind, _) = self
+            .engines
+            .detect(&access)
             .await
             .map_err(ShardsError::node(&seed))?;
         let topology = self
-            .engine
+            .engines
+            .of(kind)
             .topology(&access)
             .await
             .map_err(ShardsError::node(&seed))?
@@ -100,32 +111,9 @@ impl Shards {
                     format!("{seed} is in no cluster: create one instead of importing it"),
                 )
             })?;
-        let mut shards: Vec<Shard> = Vec::new();
-        let created_at = now();
-        let masters = topology.members.iter().filter(|m| m.role == Role::Master);
-        for master in masters {
-            let replicas = topology
-                .members
-                .iter()
-                .filter(|member| member.master.as_ref() == Some(&master.id));
-            let mut nodes = Vec::new();
-            for member in std::iter::once(master).chain(replicas) {
-                nodes.push(Node {
-                    id: member.id.clone(),
-                    addr: member.addr.clone(),
-                    role: member.role,
-                    created_at,
-                    sealed_password: self.secrets.seal(&member.id, &from.password)?,
-                });
-            }
-            shards.push(Shard {
-                id: 0,
-                nodes,
-                slots: master.slots.clone(),
-            });
-        }
-        shards.sort_by_key(|shard| shard.slots.ranges().first().copied());
-        let cluster = Cluster::of(EngineKind::Kvrocks, topology.version, shards);
+        let sealed = |id: &NodeId| self.secrets.seal(id, &from.password);
+        let shards = shards_of(&topology, sealed)?;
+        let cluster = Cluster::of(kind, topology.version, shards);
         cluster.check().map_err(|reason| {
             ShardsError::Conflict(format!(
                 "the cluster that {seed} describes is not whole: {reason}; mend it before you import it"
@@ -159,6 +147,28 @@ impl Shards {
         let moving = queue.jobs.iter().find(|job| job.state.is_under_way());
         let reveal = reveal.then_some(&self.secrets);
         ClusterView::of(name, &stored.document, moving, reveal)
+    }
+
+    /// A cluster with how each of its nodes is at the moment, as this member sees it.
+    ///
+    /// # Errors
+    /// [`ShardsError::NotFound`].
+    pub async fn cluster_now(
+        &self,
+        namespace: &str,
+        name: &str,
+        reveal: bool,
+    ) -> Result<ClusterView, ShardsError> {
+        let mut view = self.cluster(namespace, name, reveal).await?;
+        let cluster = self.find(namespace, name).await?.2.document;
+        let seen = self.probe_all(&cluster).await;
+        let ids = cluster.nodes().map(|(_, node)| node.id.clone());
+        let mut statuses: HashMap<NodeId, NodeStatus> =
+            ids.zip(seen.into_iter().map(NodeStatus::of)).collect();
+        for node in view.shards.iter_mut().flat_map(|shard| &mut shard.nodes) {
+            node.status = statuses.remove(&node.id);
+        }
+        Ok(view)
     }
 
     /// One shard of a cluster.
@@ -213,6 +223,7 @@ impl Shards {
                 .delete(Space::Shards, key)
                 .delete(Space::Shards, keys::events(&namespace, &name))
                 .delete(Space::Shards, keys::migrations(&namespace, &name))
+                .delete(Space::Shards, keys::plans(&namespace, &name))
                 .put(Space::Shards, holder_key, encode(&holder.document));
             for (_, node) in stored.document.nodes() {
                 txn = txn.delete(Space::Shards, keys::address(&node.addr));
@@ -220,18 +231,6 @@ impl Shards {
             Ok(self.documents.commit(txn).await.map(drop)?)
         })
         .await
-    }
-
-    /// What happened to a cluster, oldest first.
-    ///
-    /// # Errors
-    /// [`ShardsError::NotFound`].
-    pub async fn events(&self, namespace: &str, name: &str) -> Result<Vec<Event>, ShardsError> {
-        let (namespace, name, _) = self.find(namespace, name).await?;
-        let key = keys::events(&namespace, &name);
-        let stored: Option<Stored<Events>> =
-            self.documents.load(&key, Consistency::Linearizable).await?;
-        Ok(stored.map_or_else(Vec::new, |stored| stored.document.entries.into()))
     }
 
     /// Tells all nodes the topology once more.
@@ -244,8 +243,9 @@ impl Shards {
         name: &str,
         force: bool,
     ) -> Result<Push, ShardsError> {
-        let cluster = self.find(namespace, name).await?.2.document;
-        Ok(self.push_to_all(&cluster, force).await)
+        let (namespace, name, stored) = self.find(namespace, name).await?;
+        let place = (namespace, name);
+        Ok(self.push_to_all(&place, &stored.document, force).await)
     }
 
     pub(crate) async fn find(
@@ -286,6 +286,41 @@ impl Shards {
         })
         .await
     }
+}
+
+/// The shards that a topology has, by their lowest slot; `sealed` has the password of each node.
+pub(super) fn shards_of(
+    topology: &Topology,
+    sealed: impl Fn(&NodeId) -> Result<Option<String>, ShardsError>,
+) -> Result<Vec<Shard>, ShardsError> {
+    let created_at = now();
+    let members = || topology.members.iter();
+    let mut shards = Vec::new();
+    for master in members().filter(|member| member.role == Role::Master) {
+        let replicas = members().filter(|member| member.master.as_ref() == Some(&master.id));
+        let nodes = std::iter::once(master).chain(replicas).map(|member| {
+            Ok(Node {
+                id: member.id.clone(),
+                addr: member.addr.clone(),
+                role: member.role,
+                created_at,
+                sealed_password: sealed(&member.id)?,
+                needs_resync: false,
+                has_synced: false,
+            })
+        });
+        shards.push(Shard {
+            nodes: nodes.collect::<Result<_, ShardsError>>()?,
+            slots: master.slots.clone(),
+            ..Shard::default()
+        });
+    }
+    // Those without slots come last.
+    shards.sort_by_key(|shard| {
+        let first = shard.slots.ranges().first().copied();
+        (first.is_none(), first)
+    });
+    Ok(shards)
 }
 
 /// Seconds since 1970.

@@ -7,10 +7,10 @@ use portolan_consensus::documents::{Stored, encode};
 use portolan_consensus::{Consistency, Revision, Space, Txn};
 
 use super::{NewNodes, Shards};
-use crate::engine::{Access, Fitness};
+use crate::engine::Fitness;
 use crate::error::ShardsError;
 use crate::keys;
-use crate::model::{AddressOwner, NewNode};
+use crate::model::{AddressOwner, EngineKind, NewNode};
 use crate::names::{Name, NodeAddr, NodeId};
 
 impl Shards {
@@ -48,8 +48,13 @@ impl Shards {
         }
     }
 
-    /// Checks addresses and asks each node whether it is fit to be added.
-    pub(super) async fn new_nodes(&self, wanted: &NewNodes) -> Result<Vec<NewNode>, ShardsError> {
+    /// Checks addresses and asks each node whether it is fit to be added, and what it is: `expected`
+    /// where that is given, and otherwise the same as the others.
+    pub(super) async fn new_nodes(
+        &self,
+        wanted: &NewNodes,
+        expected: Option<EngineKind>,
+    ) -> Result<(EngineKind, Vec<NewNode>), ShardsError> {
         let mut seen = HashSet::new();
         let mut addrs = Vec::new();
         for (index, text) in wanted.nodes.iter().enumerate() {
@@ -61,11 +66,26 @@ impl Shards {
             self.check_free(&addr).await?;
             addrs.push(addr);
         }
-        let fit = addrs.iter().map(|addr| self.check_fit(addr, wanted));
-        try_join_all(fit).await?;
+        let found = addrs
+            .iter()
+            .map(|addr| self.check_fit(addr, wanted, expected));
+        let found = try_join_all(found).await?;
+        let Some((kind, _)) = found.first() else {
+            return Err(ShardsError::invalid("nodes", "a node at least is needed"));
+        };
+        let kind = *kind;
+        if let Some(at) = found.iter().position(|(other, _)| *other != kind) {
+            return Err(ShardsError::invalid(
+                format!("nodes[{at}]"),
+                format!(
+                    "{} is a {} node and {} is a {kind} node: a cluster has one kind of nodes",
+                    addrs[at], found[at].0, addrs[0]
+                ),
+            ));
+        }
         let created_at = super::clusters::now();
-        let nodes = addrs.into_iter().map(|addr| {
-            let id = NodeId::random();
+        let nodes = addrs.into_iter().zip(found).map(|(addr, (_, id))| {
+            let id = id.unwrap_or_else(NodeId::random);
             Ok(NewNode {
                 sealed_password: self.secrets.seal(&id, &wanted.password)?,
                 id,
@@ -73,19 +93,30 @@ impl Shards {
                 created_at,
             })
         });
-        nodes.collect()
+        Ok((kind, nodes.collect::<Result<_, ShardsError>>()?))
     }
 
-    async fn check_fit(&self, addr: &NodeAddr, wanted: &NewNodes) -> Result<(), ShardsError> {
-        let access = Access {
-            addr: addr.clone(),
-            password: (!wanted.password.is_empty()).then(|| wanted.password.clone()),
+    /// Which kind of node stands there, and the id that it has by itself.
+    async fn check_fit(
+        &self,
+        addr: &NodeAddr,
+        wanted: &NewNodes,
+        expected: Option<EngineKind>,
+    ) -> Result<(EngineKind, Option<NodeId>), ShardsError> {
+        let access = wanted.access(addr);
+        let inspected = match expected {
+            Some(kind) => {
+                let fitness = self.engines.of(kind).inspect(&access).await;
+                fitness.map(|fitness| (kind, fitness))
+            }
+            None => self.engines.detect(&access).await,
         };
-        let fitness = self.engine.inspect(&access).await;
+        let (kind, fitness) = inspected.map_err(ShardsError::node(addr))?;
         let Fitness {
+            id,
             in_cluster,
             is_empty,
-        } = fitness.map_err(ShardsError::node(addr))?;
+        } = fitness;
         if in_cluster {
             return Err(ShardsError::Conflict(format!(
                 "node {addr} is in a cluster already: import that cluster, or reset the node (CLUSTER \
@@ -97,6 +128,6 @@ impl Shards {
                 "node {addr} holds keys: empty it (FLUSHALL) or take another node"
             )));
         }
-        Ok(())
+        Ok((kind, id))
     }
 }

@@ -1,15 +1,18 @@
 //! The shards and nodes of a cluster: they come and go, and the others are told.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use portolan_consensus::documents::{encode, until_settled};
 use portolan_consensus::{Space, Txn};
+use zeroize::Zeroizing;
 
+use super::clusters::shards_of;
 use super::{NewNodes, Push, Shards};
+use crate::engine::{Standing, Topology};
 use crate::error::ShardsError;
 use crate::keys;
 use crate::model::{Cluster, Node, Role};
-use crate::names::NodeId;
+use crate::names::{NodeAddr, NodeId};
 
 impl Shards {
     /// Adds a shard without slots.
@@ -22,8 +25,8 @@ impl Shards {
         name: &str,
         nodes: NewNodes,
     ) -> Result<Push, ShardsError> {
-        self.find(namespace, name).await?;
-        let nodes = self.new_nodes(&nodes).await?;
+        let kind = self.find(namespace, name).await?.2.document.engine;
+        let (_, nodes) = self.new_nodes(&nodes, Some(kind)).await?;
         self.change(namespace, name, |cluster| cluster.add_shard(nodes.clone()))
             .await
     }
@@ -67,8 +70,9 @@ impl Shards {
         node: NewNodes,
         role: Role,
     ) -> Result<Push, ShardsError> {
-        self.find(namespace, name).await?.2.document.shard(index)?;
-        let mut nodes = self.new_nodes(&node).await?;
+        let cluster = self.find(namespace, name).await?.2.document;
+        cluster.shard(index)?;
+        let (_, mut nodes) = self.new_nodes(&node, Some(cluster.engine)).await?;
         let node = nodes
             .pop()
             .ok_or_else(|| ShardsError::invalid("addr", "name the node's address"))?;
@@ -96,6 +100,102 @@ impl Shards {
         .await
     }
 
+    /// Changes where a node is reached: it has moved, and is the same.
+    ///
+    /// # Errors
+    /// [`ShardsError`]; nothing is stored then. Among them that another node stands at the new address.
+    pub async fn readdress_node(
+        &self,
+        namespace: &str,
+        name: &str,
+        id: &str,
+        addr: &str,
+    ) -> Result<Push, ShardsError> {
+        let id: NodeId = id.parse().map_err(ShardsError::bad_name("node id"))?;
+        let addr: NodeAddr = addr.parse().map_err(ShardsError::bad_name("addr"))?;
+        let cluster = self.find(namespace, name).await?.2.document;
+        let (_, node) = cluster
+            .nodes()
+            .find(|(_, node)| node.id == id)
+            .ok_or_else(|| ShardsError::NotFound(format!("node {id}")))?;
+        let moved = Node {
+            addr: addr.clone(),
+            ..node.clone()
+        };
+        let probe = self.probe(&cluster, &moved).await;
+        let there = probe.map_err(ShardsError::node(&addr))?.id;
+        if there.as_ref() != Some(&id) {
+            let there = there.map_or_else(|| "no id".to_owned(), |id| format!("the id {id}"));
+            return Err(ShardsError::Conflict(format!(
+                "the node at {addr} has {there}, not {id}: it is another one; add it as a node and \
+                 remove the old one"
+            )));
+        }
+        self.change(namespace, name, |cluster| {
+            cluster.readdress(&id, addr.clone())
+        })
+        .await
+    }
+
+    /// Takes over what the nodes say of the cluster: who is in it, who is a master, who has which slots.
+    /// Shards keep their id and what the operator says of them where one of their nodes is still theirs.
+    ///
+    /// # Errors
+    /// [`ShardsError::Conflict`] while slots are on their way, or when what the nodes say is not whole.
+    pub async fn adopt(&self, namespace: &str, name: &str) -> Result<Push, ShardsError> {
+        let (in_namespace, called, stored) = self.find(namespace, name).await?;
+        let (_, queue) = self.queue(&in_namespace, &called).await?;
+        if let Some(job) = queue.jobs.iter().find(|job| job.state.is_under_way()) {
+            return Err(ShardsError::Conflict(format!(
+                "migration {} is under way: wait for it, then adopt",
+                job.id
+            )));
+        }
+        let cluster = stored.document;
+        let topology = self.newest_topology(&cluster).await?;
+        let password = match cluster.nodes().next() {
+            Some((_, node)) => self.secrets.open(node)?.unwrap_or_default(),
+            None => Zeroizing::default(),
+        };
+        let known: HashMap<&NodeId, &Node> =
+            cluster.nodes().map(|(_, node)| (&node.id, node)).collect();
+        let sealed = |id: &NodeId| match known.get(id) {
+            Some(node) => Ok(node.sealed_password.clone()),
+            None => self.secrets.seal(id, &password),
+        };
+        let shards = shards_of(&topology, sealed)?;
+        self.change(namespace, name, |cluster| {
+            cluster.adopt(topology.version, shards.clone());
+            cluster.check().map_err(|reason| {
+                ShardsError::Conflict(format!(
+                    "what the nodes say is not whole: {reason}; mend it there before it is adopted"
+                ))
+            })
+        })
+        .await
+    }
+
+    /// The topology of the node that is ahead of all others; of a master where none has a version.
+    async fn newest_topology(&self, cluster: &Cluster) -> Result<Topology, ShardsError> {
+        let seen = self.probe_all(cluster).await;
+        let candidates = cluster.nodes().zip(&seen).filter_map(|((_, node), seen)| {
+            let probe = seen.as_ref().ok()?;
+            let version = match probe.standing {
+                Standing::At(version) => version,
+                Standing::Gossip => u64::from(probe.role == Role::Master),
+                Standing::Outside => return None,
+            };
+            Some((version, node))
+        });
+        let newest = candidates.max_by_key(|(version, _)| *version);
+        let (_, node) = newest
+            .ok_or_else(|| ShardsError::Conflict("no node that answers knows a topology".into()))?;
+        let access = self.secrets.access(node)?;
+        let topology = self.engines.of(cluster.engine).topology(&access).await;
+        let topology = topology.map_err(ShardsError::node(&node.addr))?;
+        topology.ok_or_else(|| ShardsError::Conflict(format!("{} is in no cluster", node.addr)))
+    }
+
     /// Changes a cluster, its addresses with it, and tells its nodes.
     async fn change(
         &self,
@@ -104,7 +204,7 @@ impl Shards {
         change: impl Fn(&mut Cluster) -> Result<(), ShardsError> + Send + Sync,
     ) -> Result<Push, ShardsError> {
         let change = &change;
-        let (before, after) = until_settled(|| async move {
+        let (place, before, after) = until_settled(|| async move {
             let (namespace, name, stored) = self.find(namespace, name).await?;
             let before = stored.document;
             let mut after = before.clone();
@@ -113,20 +213,26 @@ impl Shards {
             let mut txn = Txn::new()
                 .guard(Space::Shards, key.as_str(), stored.modified)
                 .put(Space::Shards, key, encode(&after));
-            for node in gone(&after, &before) {
-                txn = self.take(txn, &namespace, &name, &node.addr).await?;
+            let (had, has) = (addresses(&before), addresses(&after));
+            for addr in has.difference(&had) {
+                txn = self.take(txn, &namespace, &name, addr).await?;
             }
-            for node in gone(&before, &after) {
-                txn = txn.delete(Space::Shards, keys::address(&node.addr));
+            for addr in had.difference(&has) {
+                txn = txn.delete(Space::Shards, keys::address(addr));
             }
             self.documents.commit(txn).await?;
-            Ok::<_, ShardsError>((before, after))
+            Ok::<_, ShardsError>(((namespace, name), before, after))
         })
         .await?;
-        let mut push = self.push_to_all(&after, false).await;
-        push.failed.extend(self.forget(gone(&before, &after)).await);
+        let mut push = self.push_to_all(&place, &after, false).await;
+        let forgotten = self.forget(after.engine, gone(&before, &after)).await;
+        push.failed.extend(forgotten);
         Ok(push)
     }
+}
+
+fn addresses(cluster: &Cluster) -> BTreeSet<&NodeAddr> {
+    cluster.nodes().map(|(_, node)| &node.addr).collect()
 }
 
 /// The nodes of `before` that `after` does not have.

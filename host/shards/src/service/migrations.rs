@@ -5,8 +5,10 @@ use portolan_consensus::{Consistency, Revision, Space, Txn};
 
 use super::Shards;
 use crate::error::ShardsError;
+use crate::events::now_ms;
 use crate::keys;
-use crate::migration::{Job, JobState, Migrations, parts};
+use crate::migration::{JobState, JobView, Migrations, parts};
+use crate::model::EngineKind;
 use crate::names::Name;
 use crate::slots::SlotRange;
 
@@ -38,6 +40,12 @@ impl Shards {
         until_settled(|| async {
             let (namespace, name, cluster) = self.find(namespace, name).await?;
             let target_id = cluster.document.shard(target)?.id;
+            if slot_only && cluster.document.engine == EngineKind::Redis {
+                return Err(ShardsError::invalid(
+                    "slot_only",
+                    "a Redis or Valkey node gives no slot away without its keys: leave this out",
+                ));
+            }
             let parts = parts(&cluster.document, ranges, target)
                 .map_err(|message| ShardsError::invalid("slot", message))?;
             let (revision, mut queue) = self.queue(&namespace, &name).await?;
@@ -67,9 +75,18 @@ impl Shards {
     ///
     /// # Errors
     /// [`ShardsError::NotFound`].
-    pub async fn migrations(&self, namespace: &str, name: &str) -> Result<Vec<Job>, ShardsError> {
+    pub async fn migrations(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Vec<JobView>, ShardsError> {
         let (namespace, name, _) = self.find(namespace, name).await?;
-        Ok(self.queue(&namespace, &name).await?.1.jobs.into())
+        let jobs = self.queue(&namespace, &name).await?.1.jobs;
+        let now_ms = now_ms();
+        Ok(jobs
+            .into_iter()
+            .map(|job| JobView::of(job, now_ms))
+            .collect())
     }
 
     /// Cancels, pauses or resumes a migration.
@@ -82,23 +99,25 @@ impl Shards {
         name: &str,
         id: u64,
         action: JobAction,
-    ) -> Result<Job, ShardsError> {
+    ) -> Result<JobView, ShardsError> {
         until_settled(|| async {
-            let (namespace, name, _) = self.find(namespace, name).await?;
+            let (namespace, name, cluster) = self.find(namespace, name).await?;
             let (revision, mut queue) = self.queue(&namespace, &name).await?;
             let job = queue
                 .get_mut(id)
                 .ok_or_else(|| ShardsError::NotFound(format!("migration {id}")))?;
-            if job.state.is_under_way() {
+            if job.state.is_under_way() && !cluster.document.engine.can_stop_migrations() {
                 return Err(ShardsError::Conflict(format!(
                     "migration {id} is under way, and Kvrocks cannot stop one: it ends by itself"
                 )));
             }
-            job.state = match (action, job.state) {
+            let state = match (action, job.state) {
                 (JobAction::Cancel, JobState::Queued | JobState::Paused | JobState::Failed) => {
                     JobState::Cancelled
                 }
                 (JobAction::Pause, JobState::Queued | JobState::Paused) => JobState::Paused,
+                (JobAction::Cancel, state) if state.is_under_way() => JobState::Cancelling,
+                (JobAction::Pause, state) if state.is_under_way() => JobState::Pausing,
                 (JobAction::Resume, JobState::Paused | JobState::Failed | JobState::Queued) => {
                     job.attempts = 0;
                     job.not_before_ms = 0;
@@ -111,6 +130,7 @@ impl Shards {
                     )));
                 }
             };
+            job.enter(state);
             let job = job.clone();
             let key = keys::migrations(&namespace, &name);
             let txn = Txn::new().guard(Space::Shards, key.as_str(), revision).put(
@@ -119,13 +139,13 @@ impl Shards {
                 encode(&queue),
             );
             self.documents.commit(txn).await?;
-            Ok(job)
+            Ok(JobView::of(job, now_ms()))
         })
         .await
     }
 
     /// The queue and its revision.
-    pub(super) async fn queue(
+    pub(crate) async fn queue(
         &self,
         namespace: &Name,
         name: &Name,

@@ -1,13 +1,17 @@
 //! Telling nodes the topology that stands in the store.
 
 use futures_util::future::join_all;
+use portolan_consensus::Consistency;
+use portolan_consensus::documents::Stored;
 use serde::Serialize;
 
-use super::Shards;
+use super::{Place, Shards};
 use crate::engine::{Member, NodeError, Topology};
-use crate::model::{Cluster, Node, Role};
+use crate::keys;
+use crate::migration::Migrations;
+use crate::model::{Cluster, EngineKind, Node, Role};
 use crate::names::NodeAddr;
-use crate::slots::SlotSet;
+use crate::slots::{SlotRange, SlotSet};
 
 /// Who has heard.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -42,20 +46,20 @@ impl Unreached {
 
 impl Shards {
     /// Pushes to all nodes at once. A node that is not reached does not hold up the others.
-    pub(crate) async fn push_to_all(&self, cluster: &Cluster, force: bool) -> Push {
-        let topology = topology_of(cluster);
+    pub(crate) async fn push_to_all(&self, place: &Place, cluster: &Cluster, force: bool) -> Push {
+        let topology = self.topology(place, cluster).await;
+        let engine = self.engines.of(cluster.engine);
         let pushes = cluster.nodes().map(|(_, node)| {
             let topology = &topology;
             async move {
                 let pushed = match self.secrets.access(node) {
-                    Ok(access) => self
-                        .engine
+                    Ok(access) => engine
                         .push(&access, &node.id, topology, force)
                         .await
                         .map_err(|error| Unreached::new(node, error)),
                     Err(error) => Err(Unreached::new(node, error)),
                 };
-                pushed.map(|()| node.addr.clone())
+                pushed.map(|_| node.addr.clone())
             }
         });
         let mut push = Push {
@@ -72,21 +76,31 @@ impl Shards {
     }
 
     /// Makes nodes that were taken out forget the cluster; answers those that were not reached.
-    pub(super) async fn forget(&self, nodes: Vec<&Node>) -> Vec<Unreached> {
+    pub(super) async fn forget(&self, kind: EngineKind, nodes: Vec<&Node>) -> Vec<Unreached> {
         let resets = nodes.into_iter().map(|node| async move {
             let access = self.secrets.access(node);
             let reset = match access {
-                Ok(access) => self.engine.reset(&access).await,
+                Ok(access) => self.engines.of(kind).reset(&access).await,
                 Err(error) => Err(NodeError::Password(error.to_string())),
             };
             reset.err().map(|error| Unreached::new(node, error))
         });
         join_all(resets).await.into_iter().flatten().collect()
     }
+
+    /// A cluster as its nodes are told of it.
+    pub(crate) async fn topology(&self, place: &Place, cluster: &Cluster) -> Topology {
+        let key = keys::migrations(&place.0, &place.1);
+        let queue = self.documents.load(&key, Consistency::Stale).await;
+        let queue: Option<Stored<Migrations>> = queue.ok().flatten();
+        let jobs = queue.iter().flat_map(|stored| &stored.document.jobs);
+        let moving = jobs.filter(|job| job.state.is_under_way());
+        let ranges: Vec<SlotRange> = moving.map(|job| job.slots).collect();
+        topology_of(cluster, ranges.into())
+    }
 }
 
-/// A cluster as its nodes are told of it.
-pub(crate) fn topology_of(cluster: &Cluster) -> Topology {
+fn topology_of(cluster: &Cluster, in_motion: SlotSet) -> Topology {
     let members = cluster.nodes().map(|(index, node)| {
         let shard = &cluster.shards[index];
         let is_master = node.role == Role::Master;
@@ -107,5 +121,7 @@ pub(crate) fn topology_of(cluster: &Cluster) -> Topology {
     Topology {
         version: cluster.version,
         members: members.collect(),
+        removed: cluster.removed.iter().cloned().collect(),
+        in_motion,
     }
 }

@@ -1,0 +1,91 @@
+//! What an operator says of a cluster and of its shards. The nodes do not hear of it.
+
+use portolan_consensus::documents::{encode, until_settled};
+use portolan_consensus::{Space, Txn};
+
+use super::Shards;
+use crate::error::ShardsError;
+use crate::keys;
+use crate::model::{Cluster, Traits};
+use crate::options::{ClusterSettings, ShardsOptions};
+
+impl Shards {
+    /// What a cluster has different from the daemon's options, and what that makes.
+    ///
+    /// # Errors
+    /// [`ShardsError::NotFound`].
+    pub async fn settings(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(ClusterSettings, ShardsOptions), ShardsError> {
+        let settings = self.find(namespace, name).await?.2.document.settings;
+        let effective = self.options.with(&settings);
+        Ok((settings, effective))
+    }
+
+    /// Sets what a cluster has different from the daemon's options.
+    ///
+    /// # Errors
+    /// [`ShardsError`] with the setting that is wrong.
+    pub async fn set_settings(
+        &self,
+        namespace: &str,
+        name: &str,
+        settings: ClusterSettings,
+    ) -> Result<ShardsOptions, ShardsError> {
+        settings
+            .check()
+            .map_err(|(at, message)| ShardsError::invalid(at, message))?;
+        let effective = self.options.with(&settings);
+        self.note(namespace, name, |cluster| {
+            cluster.settings = settings.clone();
+            Ok(())
+        })
+        .await?;
+        Ok(effective)
+    }
+
+    /// Changes what the operator says of a shard, and answers it.
+    ///
+    /// # Errors
+    /// [`ShardsError`]; nothing is stored then.
+    pub async fn change_traits(
+        &self,
+        namespace: &str,
+        name: &str,
+        index: usize,
+        change: impl Fn(&mut Traits) + Send + Sync,
+    ) -> Result<Traits, ShardsError> {
+        let change = &change;
+        let cluster = self
+            .note(namespace, name, |cluster| {
+                let shard = cluster.shard_mut(index)?;
+                change(&mut shard.traits);
+                Ok(())
+            })
+            .await?;
+        Ok(cluster.shard(index)?.traits.clone())
+    }
+
+    pub(super) async fn note(
+        &self,
+        namespace: &str,
+        name: &str,
+        change: impl Fn(&mut Cluster) -> Result<(), ShardsError> + Send + Sync,
+    ) -> Result<Cluster, ShardsError> {
+        let change = &change;
+        until_settled(|| async move {
+            let (namespace, name, stored) = self.find(namespace, name).await?;
+            let mut cluster = stored.document;
+            change(&mut cluster)?;
+            let key = keys::cluster(&namespace, &name);
+            let txn = Txn::new()
+                .guard(Space::Shards, key.as_str(), stored.modified)
+                .put(Space::Shards, key, encode(&cluster));
+            self.documents.commit(txn).await?;
+            Ok::<_, ShardsError>(cluster)
+        })
+        .await
+    }
+}
