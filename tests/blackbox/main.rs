@@ -14,6 +14,7 @@ mod dns;
 mod shape;
 mod stage;
 
+mod command_line;
 mod daemon_lifecycle;
 mod dns_alidns;
 mod dns_powerdns;

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use toml::Value;
 
+use crate::client::ClientCommand;
 use crate::config::{ConfigError, LogFormat};
 use crate::layers::{Flag, Loaded, load};
 
@@ -20,9 +22,14 @@ variable over the file, the file over the default.
 Exit codes: 0 stopped as asked; 1 failed at run time, or stopped at once by a second signal; 2 the \
 command line or the configuration is wrong.";
 
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, or stopped as asked; 1 failed at run time, or the server refused it; 2 the command \
+line or the configuration is wrong; 3 there is no such thing; 4 it conflicts with how things stand; 5 the \
+server cannot be reached.";
+
 /// Portolan: a replicated control plane for DNS lines and sharded clusters.
 #[derive(Debug, Parser)]
-#[command(name = "portolan", version, after_help = AFTER_HELP)]
+#[command(name = "portolan", version, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -38,6 +45,14 @@ pub enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    Client(ClientCommand),
+    /// Print what makes a shell complete these commands: `portolan completions bash`
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 /// Looking at the configuration.

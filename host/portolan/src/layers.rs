@@ -14,6 +14,14 @@ use toml::{Spanned, Table, Value};
 
 use crate::config::{Config, ConfigError};
 
+/// Variables that mean something else: the configuration file's, and those of the commands that speak to
+/// a daemon.
+const NOT_OPTIONS: [&str; 3] = [
+    crate::cli::CONFIG_VARIABLE,
+    crate::client::SERVER_VARIABLE,
+    crate::client::PASSWORD_VARIABLE,
+];
+
 /// Where an option's value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -186,7 +194,7 @@ impl Layers {
             .map(|path| (env_name(path), path.clone()))
             .collect();
         for (name, text) in variables {
-            if !name.starts_with("PORTOLAN_") || name == crate::cli::CONFIG_VARIABLE {
+            if !name.starts_with("PORTOLAN_") || NOT_OPTIONS.contains(&name.as_str()) {
                 continue;
             }
             let Some(path) = by_name.get(&name) else {

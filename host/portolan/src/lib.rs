@@ -1,13 +1,16 @@
-//! The daemon as a library: configuration, command line, wiring and shutdown. `main.rs` is the thin
-//! program over it.
+//! The program as a library: the command line, the daemon (configuration, wiring and shutdown), and the
+//! client of a running one. `main.rs` is the thin program over it.
 //!
 //! ```text
 //! flags > PORTOLAN_* > file > defaults ──> Config ──> Daemon::from_config ──> Daemon::run
+//!
+//! ClientCommand::run ──> HTTP ──> a member's API
 //! ```
 
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod daemon;
 mod layers;
@@ -16,6 +19,7 @@ mod signals;
 pub mod telemetry;
 
 pub use cli::Cli;
+pub use client::{ClientCommand, ClientError};
 pub use config::{Config, ConfigError};
 pub use daemon::{Daemon, DaemonError};
 pub use layers::{Flag, Loaded, Source, env_name, load};

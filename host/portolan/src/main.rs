@@ -2,13 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+use std::io::{Write as _, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::{Shell, generate};
 use portolan::cli::{Command, ConfigCommand, Options};
-use portolan::{Cli, ConfigError, Daemon, DaemonError, Signals, config, panics, telemetry};
+use portolan::{
+    Cli, ClientError, ConfigError, Daemon, DaemonError, Signals, config, panics, telemetry,
+};
 use prometheus::Registry;
 
 #[global_allocator]
@@ -26,21 +30,30 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Config(ConfigCommand::Show { options, .. }) => show(&options),
+        Command::Client(command) => command.run().map_err(Into::into),
+        Command::Completions { shell } => completions(shell),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("portolan: {error:#}");
-            let misconfigured = error.is::<ConfigError>()
-                || error
-                    .downcast_ref()
-                    .is_some_and(DaemonError::is_configuration);
-            if misconfigured {
-                MISCONFIGURED.into()
-            } else {
-                ExitCode::FAILURE
-            }
+            exit_code(&error)
         }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if let Some(error) = error.downcast_ref::<ClientError>() {
+        return error.exit_code().into();
+    }
+    let misconfigured = error.is::<ConfigError>()
+        || error
+            .downcast_ref()
+            .is_some_and(DaemonError::is_configuration);
+    if misconfigured {
+        MISCONFIGURED.into()
+    } else {
+        ExitCode::FAILURE
     }
 }
 
@@ -55,6 +68,12 @@ fn check(options: &Options) -> anyhow::Result<()> {
 fn show(options: &Options) -> anyhow::Result<()> {
     print!("{}", options.load()?);
     Ok(())
+}
+
+fn completions(shell: Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    generate(shell, &mut Cli::command(), "portolan", &mut script);
+    Ok(stdout().write_all(&script)?)
 }
 
 fn serve(options: &Options) -> anyhow::Result<()> {

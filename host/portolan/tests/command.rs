@@ -183,6 +183,40 @@ fn what_fails_at_run_time_is_one_sentence_and_exit_code_1() {
 }
 
 #[test]
+fn a_server_that_is_not_there_is_one_sentence_and_exit_code_5() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    drop(taken);
+    for arguments in [
+        &["namespace", "list", "--server", &address.to_string()][..],
+        &[
+            "events",
+            "a/b",
+            "--follow",
+            "--server",
+            &format!("http://{address}"),
+        ],
+    ] {
+        let output = output(arguments);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(5), "{arguments:?}: {text}");
+        let sentence = format!("portolan: cannot reach http://{address}: ");
+        assert!(text.starts_with(&sentence), "{arguments:?}: {text}");
+        assert_eq!(text.lines().count(), 1, "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn shells_are_told_all_commands() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = output(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(script.contains("rebalance"), "{shell}: {script}");
+    }
+}
+
+#[test]
 fn config_prints_the_example_and_what_is_in_force() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/portolan.toml");
     let printed = output(&["config", "show", "--default"]);
