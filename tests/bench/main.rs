@@ -3,6 +3,8 @@
 //! Both groups run side by side on loopback and on the same disk, hold the same keys, and take the
 //! same requests (JSON over keep-alive HTTP/1.1, sent to the leader) from the same load generator, in
 //! alternating turns. What is printed are medians over the rounds.
+//!
+//! Beside that, and without a group: how many nodes of sharded clusters one core probes in a second.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -14,6 +16,7 @@
 
 mod disk;
 mod failover;
+mod probe;
 mod report;
 mod restart;
 mod rounds;
@@ -57,8 +60,8 @@ struct Arguments {
     /// What is measured; ratios need both.
     #[arg(long, value_delimiter = ',', default_values = ["etcd", "portolan"])]
     systems: Vec<Name>,
-    /// What the clients do.
-    #[arg(long, value_delimiter = ',', default_values = ["write", "read"])]
+    /// What the clients do; `probe` is none of theirs, and needs no group if it is the only one.
+    #[arg(long, value_delimiter = ',', default_values = ["write", "read", "probe"])]
     operations: Vec<Operation>,
     /// Where data and the results go.
     #[arg(long, default_value = "target/bench")]
@@ -76,6 +79,12 @@ impl Arguments {
             arguments.restart_keys = 100_000;
         }
         arguments
+    }
+
+    /// The operations that clients of a group do.
+    fn workloads(&self) -> impl Iterator<Item = Operation> {
+        let operations = self.operations.iter().copied();
+        operations.filter(|operation| *operation != Operation::Probe)
     }
 }
 
@@ -97,10 +106,19 @@ async fn main() {
     progress("measuring the disk");
     let disk = disk::measure(&directory);
 
-    progress("starting the groups");
+    let probe = if arguments.operations.contains(&Operation::Probe) {
+        progress("probing twins");
+        Some(probe::measure(&directory).await)
+    } else {
+        None
+    };
+
     let mut systems = vec![];
-    for name in &arguments.systems {
-        systems.push(System::start(*name, &directory).await);
+    if arguments.workloads().next().is_some() {
+        progress("starting the groups");
+        for name in &arguments.systems {
+            systems.push(System::start(*name, &directory).await);
+        }
     }
 
     let mut memory = vec![];
@@ -148,6 +166,7 @@ async fn main() {
         memory,
         failovers,
         restart,
+        probe,
         keys: arguments.keys,
     };
     report.print();

@@ -5,9 +5,10 @@ use serde_json::json;
 
 use crate::disk::Disk;
 use crate::failover::Failover;
+use crate::probe::Probe;
 use crate::restart::Restart;
 use crate::rounds::Row;
-use crate::targets::{judge, rate_goal};
+use crate::targets::{PROBES, judge, rate_goal};
 
 const MEBIBYTE: f64 = 1_048_576.0;
 
@@ -30,6 +31,7 @@ pub(crate) struct Report {
     pub(crate) memory: Vec<Memory>,
     pub(crate) failovers: Vec<Failover>,
     pub(crate) restart: Option<Restart>,
+    pub(crate) probe: Option<Probe>,
 }
 
 impl Report {
@@ -43,7 +45,9 @@ impl Report {
         println!(
             "disk: {per_second:.0} appends of 512 B with fdatasync per second, p50 {p50_ms:.3} ms"
         );
-        self.print_rows();
+        if !self.rows.is_empty() {
+            self.print_rows();
+        }
         println!();
         for Memory {
             system,
@@ -82,6 +86,9 @@ impl Report {
                 "restart with {keys} keys: {stopped_ms:.0} ms after SIGTERM, {killed_ms:.0} ms \
                  after kill -9; memory of three members {memory:.0} MiB"
             );
+        }
+        if let Some(Probe { nodes, per_second }) = &self.probe {
+            println!("probe: {per_second:.0} nodes/s per core (goal {PROBES}), of {nodes} nodes");
         }
         self.print_verdicts();
     }

@@ -37,7 +37,7 @@ pub(crate) struct Numbers {
 
 pub(crate) async fn run(systems: &[System], arguments: &Arguments) -> Vec<Row> {
     let mut rows = vec![];
-    for &operation in &arguments.operations {
+    for operation in arguments.workloads() {
         for &clients in &arguments.clients {
             progress(&format!("{operation:?} with {clients} clients"));
             let mut measured: Vec<Vec<Measured>> = systems.iter().map(|_| vec![]).collect();

@@ -30,6 +30,8 @@ pub(crate) enum Name {
 pub(crate) enum Operation {
     Write,
     Read,
+    /// Not sent to a group: nodes of sharded clusters are probed.
+    Probe,
 }
 
 impl System {
@@ -118,6 +120,7 @@ impl System {
         type Make = fn(&str) -> (&'static str, Value);
         let make: Make = match (self, operation) {
             (Self::Etcd(_), Operation::Write) => |key| Etcd::write_request(key, value()),
+            (_, Operation::Probe) => unreachable!("no request of a group's client"),
             (Self::Etcd(_), Operation::Read) => Etcd::read_request,
             (Self::Portolan(_), Operation::Write) => {
                 |key| ("/write", json!({"Put": {"key": key, "value": value()}}))

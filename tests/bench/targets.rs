@@ -22,6 +22,8 @@ const FAILOVER: (f64, f64) = (800.0, 1.5);
 const MEMORY: f64 = 1.0;
 /// Milliseconds until a member with a million keys is ready.
 const RESTART_MS: f64 = 3_000.0;
+/// Nodes that one core probes in a second.
+pub(crate) const PROBES: f64 = 10_000.0;
 
 /// Whether one target was reached.
 #[derive(Debug, Serialize)]
@@ -55,6 +57,7 @@ pub(crate) fn rate_goal(operation: Operation, clients: usize) -> Option<f64> {
     let goals = match operation {
         Operation::Write => WRITES,
         Operation::Read => READS,
+        Operation::Probe => return None,
     };
     goals
         .into_iter()
@@ -96,6 +99,10 @@ pub(crate) fn judge(report: &Report) -> Vec<Verdict> {
             RESTART_MS,
             restart.killed_ms.max(restart.stopped_ms),
         ));
+    }
+    if let Some(probe) = &report.probe {
+        let what = "probe: nodes/s per core".into();
+        verdicts.push(at_least(what, PROBES, probe.per_second));
     }
     verdicts
 }

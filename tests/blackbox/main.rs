@@ -18,6 +18,7 @@ mod command_line;
 mod daemon_lifecycle;
 mod dns_alidns;
 mod dns_powerdns;
+mod engine_suite;
 mod kv_contract;
 mod kv_errors;
 mod kvrocks;

@@ -31,6 +31,11 @@ mod service;
 mod slots;
 mod views;
 
+#[cfg(any(test, feature = "testing"))]
+pub mod suite;
+#[cfg(any(test, feature = "testing"))]
+pub mod twin;
+
 pub use engine::NodeError;
 pub use error::ShardsError;
 pub use events::{Event, EventKind};
