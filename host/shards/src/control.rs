@@ -20,8 +20,10 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::failover::{Refusal, is_following, most_advanced};
 use self::heal::Mending;
 use self::health::Health;
+pub(crate) use self::health::Seen;
 use crate::engine::NodeError;
 use crate::error::ShardsError;
 use crate::keys;

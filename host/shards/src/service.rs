@@ -1,6 +1,7 @@
 //! The facade: what the API sees of sharded clusters.
 
 mod clusters;
+mod failover;
 mod fitness;
 mod history;
 mod members;

@@ -1,29 +1,19 @@
-//! Replacing masters: by the leader when one is down, and by hand.
-
-use std::time::Duration;
+//! Replacing masters that are down.
 
 use portolan_consensus::documents::{Stored, encode};
 use portolan_consensus::{Space, Txn};
-use tokio::time::{Instant, sleep};
 
 use super::health::{Health, Seen};
 use crate::engine::{Probe, Standing};
 use crate::error::ShardsError;
 use crate::events::EventKind;
 use crate::keys;
-use crate::migration::Job;
 use crate::model::{Cluster, Node, Role};
 use crate::names::NodeId;
-use crate::service::{Place, Push, Shards};
+use crate::service::{Place, Shards};
 
 /// Clusters up to this size have no safe mode: a share of so few says nothing.
 const SAFE_MODE_ABOVE: usize = 10;
-/// How long a master's writes are held back at most while a replica takes over by hand.
-const PAUSE: Duration = Duration::from_secs(5);
-/// How long the replica may take to catch up with a master whose writes are held back.
-const CATCH_UP: Duration = Duration::from_secs(1);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
-
 impl Shards {
     /// Replaces the masters that are down and that a majority does not reach. Answers the cluster as it
     /// is then; its nodes have not been told yet.
@@ -106,194 +96,9 @@ impl Shards {
         Ok(after)
     }
 
-    /// Makes a replica the master by hand: the master's writes are held back until the replica has all
-    /// of them. Answers the new master's id.
-    ///
-    /// With `force` a master that does not answer is replaced too; what the replica does not have is
-    /// lost then.
-    ///
-    /// # Errors
-    /// [`ShardsError`]; the master has not changed then.
-    pub async fn fail_over(
-        &self,
-        namespace: &str,
-        name: &str,
-        index: usize,
-        preferred: Option<&str>,
-        force: bool,
-    ) -> Result<(NodeId, Push), ShardsError> {
-        let (namespace, name, stored) = self.find(namespace, name).await?;
-        let place = (namespace, name);
-        let shard = stored.document.shard(index)?;
-        let master = shard
-            .master()
-            .cloned()
-            .ok_or_else(|| ShardsError::Conflict(format!("shard {index} has no master")))?;
-        let (_, queue) = self.queue(&place.0, &place.1).await?;
-        let mut jobs = queue.jobs.iter().filter(|job| job.state.is_under_way());
-        let concerns = |job: &&Job| {
-            let from = stored.document.owner(job.slots);
-            from == Some(index) || stored.document.index_of(job.target) == Some(index)
-        };
-        if let Some(job) = jobs.find(concerns).filter(|_| !force) {
-            return Err(ShardsError::Conflict(format!(
-                "migration {} from or to shard {index} is under way: wait for it, or say \"force\": true",
-                job.id
-            )));
-        }
-        let preferred = preferred
-            .map(|id| self.preferred(&stored.document, index, id))
-            .transpose()?;
-        let seen = self.probe_all(&stored.document).await;
-        let at = |id: &NodeId| {
-            let mut nodes = stored.document.nodes();
-            nodes.position(|(_, node)| node.id == *id)
-        };
-        let replica = match preferred {
-            Some(node) => {
-                if let Some(Err(error)) = at(&node.id).and_then(|at| seen.get(at)) {
-                    return Err(ShardsError::node(&node.addr)(error.clone()));
-                }
-                node
-            }
-            None => most_advanced(&stored.document, index, &seen, Some(0))
-                .or_else(|refusal| {
-                    // It will have to catch up with the master anyway.
-                    let answers = |id: &NodeId| at(id).is_some_and(|at| seen[at].is_ok());
-                    let mut nodes = shard.nodes.iter();
-                    nodes
-                        .find(|node| {
-                            node.role == Role::Slave && !node.needs_resync && answers(&node.id)
-                        })
-                        .filter(|_| answers(&master.id))
-                        .map(|node| (node, 0))
-                        .ok_or(refusal)
-                })
-                .map_err(|Refusal(reason)| ShardsError::Conflict(reason))?
-                .0
-                .clone(),
-        };
-        let master_answers = at(&master.id).is_some_and(|at| seen[at].is_ok());
-        if !master_answers && !force {
-            return Err(ShardsError::Conflict(format!(
-                "the master {} does not answer, so nobody can tell whether {} has all that it \
-                 acknowledged: wait for the automatic failover, or say \"force\": true",
-                master.addr, replica.addr
-            )));
-        }
-        let text = format!(
-            "{} takes over shard {index} from {}, as asked for",
-            replica.addr, master.addr
-        );
-        if !master_answers {
-            let sequence = at(&replica.id).and_then(|at| Some(seen[at].as_ref().ok()?.sequence));
-            let after = self
-                .switch(&place, &stored, index, &replica.id, sequence, text)
-                .await?;
-            return Ok((
-                replica.id,
-                self.push_to_all(&place, &after.document, false).await,
-            ));
-        }
-        if stored.document.engine.hands_over() {
-            self.caught_up(&stored.document, &master, &replica).await?;
-            let after = self
-                .switch(&place, &stored, index, &replica.id, None, text)
-                .await?;
-            return Ok((
-                replica.id,
-                self.push_to_all(&place, &after.document, false).await,
-            ));
-        }
-        let access = self.secrets.access(&master)?;
-        let engine = self.engines.of(stored.document.engine);
-        engine
-            .pause(&access, PAUSE)
-            .await
-            .map_err(ShardsError::node(&master.addr))?;
-        let switched = async {
-            self.caught_up(&stored.document, &master, &replica).await?;
-            // It has all that the master had.
-            let after = self
-                .switch(&place, &stored, index, &replica.id, None, text)
-                .await?;
-            Ok::<_, ShardsError>(self.push_to_all(&place, &after.document, false).await)
-        }
-        .await;
-        if let Err(error) = engine.resume(&access).await {
-            tracing::warn!(addr = %master.addr, %error, "writes were not released; they go on after {PAUSE:?}");
-        }
-        Ok((replica.id, switched?))
-    }
-
-    /// The node that was asked for by its id, where it may become the master.
-    fn preferred(&self, cluster: &Cluster, index: usize, id: &str) -> Result<Node, ShardsError> {
-        let at = "preferred_node_id";
-        let id: NodeId = id.parse().map_err(ShardsError::bad_name(at))?;
-        let node = cluster
-            .shard(index)?
-            .nodes
-            .iter()
-            .find(|node| node.id == id)
-            .ok_or_else(|| {
-                ShardsError::invalid(at, format!("no node of shard {index} has the id {id}"))
-            })?;
-        if node.role == Role::Master {
-            let text = format!("{} is the master already", node.addr);
-            return Err(ShardsError::invalid(at, text));
-        }
-        if node.needs_resync {
-            let text = format!(
-                "{} keeps writes that its master does not have: it has to be resynchronised first",
-                node.addr
-            );
-            return Err(ShardsError::invalid(at, text));
-        }
-        Ok(node.clone())
-    }
-
-    /// Waits until a replica has all that its master, whose writes are held back, has.
-    async fn caught_up(
-        &self,
-        cluster: &Cluster,
-        master: &Node,
-        replica: &Node,
-    ) -> Result<(), ShardsError> {
-        let deadline = Instant::now() + CATCH_UP;
-        let ask = async |node: &Node| {
-            let seen = self.probe(cluster, node).await;
-            seen.map_err(ShardsError::node(&node.addr))
-        };
-        loop {
-            let goal = ask(master).await?.sequence;
-            let probe = ask(replica).await?;
-            if !is_following(cluster, &probe) {
-                return Err(ShardsError::Conflict(format!(
-                    "{} has not heard yet that it is a replica of {}, so how far its data goes says \
-                     nothing; nothing was changed",
-                    replica.addr, master.addr
-                )));
-            }
-            let has = probe.sequence;
-            if has >= goal {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(ShardsError::Conflict(format!(
-                    "{} is {} writes behind {} and did not catch up within {} ms; nothing was changed",
-                    replica.addr,
-                    goal - has,
-                    master.addr,
-                    CATCH_UP.as_millis()
-                )));
-            }
-            sleep(LOOK_AGAIN).await;
-        }
-    }
-
     /// Commits that a replica is the master, and the event with it, if the cluster is still the one that
     /// this was decided on.
-    async fn switch(
+    pub(crate) async fn switch(
         &self,
         place: &Place,
         stored: &Stored<Cluster>,
@@ -321,11 +126,11 @@ impl Shards {
 
 /// Why a master is not replaced.
 #[derive(Debug)]
-struct Refusal(String);
+pub(crate) struct Refusal(pub(crate) String);
 
 /// Whether a node follows the master that it has in this version of the cluster: only then its sequence
 /// can be compared with the master's. One that was a master itself may have a history of its own.
-pub(super) fn is_following(cluster: &Cluster, probe: &Probe) -> bool {
+pub(crate) fn is_following(cluster: &Cluster, probe: &Probe) -> bool {
     let is_told = match probe.standing {
         Standing::Outside => false,
         Standing::At(version) => version >= cluster.version,
@@ -337,7 +142,7 @@ pub(super) fn is_following(cluster: &Cluster, probe: &Probe) -> bool {
 /// The replica of a shard whose data goes furthest, among those that answer, follow the master and once
 /// had what it had, and how far it goes. One without data is no master where the old one is known to have
 /// had some (`master_had`).
-fn most_advanced<'a>(
+pub(crate) fn most_advanced<'a>(
     cluster: &'a Cluster,
     index: usize,
     seen: &[Seen],

@@ -18,9 +18,8 @@ use crate::migration::Migrations;
 use crate::model::Cluster;
 use crate::names::{Name, NodeId};
 use crate::plans::{Automatic, Checks, Plan, PlannedMove, Plans, Request, Sample, Surroundings};
-use crate::plans::{PlanState, snapshot};
+use crate::plans::{Explanation, PlanState, PlanView, snapshot};
 use crate::policy::PolicyFailure;
-use crate::views::{Explanation, PlanView};
 
 /// How long a node may take to tell of its load.
 const STATISTICS: Duration = Duration::from_secs(5);

@@ -14,8 +14,9 @@ use std::time::Duration;
 use redis::{Cmd, Pipeline, Value};
 use tokio::time::Instant;
 
+use super::Redis;
+use super::topology::resolve;
 use super::view::View;
-use super::{Redis, resolve};
 use crate::engine::{Migration, MigrationState, NodeError, Started, Stopped, Transfer};
 use crate::names::NodeId;
 use crate::slots::{SlotRange, SlotSet};
@@ -42,7 +43,6 @@ struct OwnMigration {
     target: Option<NodeId>,
     state: String,
     message: String,
-    created: u64,
     bytes_left: Option<u64>,
 }
 
@@ -140,10 +140,8 @@ impl Redis {
         if there.is_some_and(|target| target.slots.contains(slots)) {
             return Ok(Some(Migration::new(slots, to, MigrationState::Succeeded)));
         }
-        let newest = own
-            .iter()
-            .filter(|own| ours(own, transfer))
-            .max_by_key(|own| own.created);
+        // The newest comes first.
+        let newest = own.iter().find(|own| ours(own, transfer));
         Ok(newest.map(|own| Migration {
             bytes_left: own.bytes_left,
             reason: Some(format!("{}: {}", own.state, own.message)),
@@ -331,7 +329,6 @@ fn own_migration(row: &HashMap<String, Value>) -> OwnMigration {
         target: text("target_node").parse().ok(),
         state: text("state"),
         message: text("message"),
-        created: text("create_time").parse().unwrap_or(0),
         bytes_left: text("remaining_repl_size").parse().ok(),
     }
 }
