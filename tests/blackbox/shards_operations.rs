@@ -138,6 +138,47 @@ async fn what_the_nodes_know_better_is_adopted_or_overwritten_as_the_operator_sa
     assert_eq!(replica.topology_version(), 8);
 }
 
+#[tokio::test]
+async fn a_password_that_the_nodes_have_changed_is_taken_over() {
+    let stage = RealStage::real(Flavour::Valkey9, 1, 2).await;
+    let client = stage.client();
+    let path = format!("{CLUSTER}/password");
+    let put = async |password: &str| client.put(&path, &json!({"password": password})).await;
+    for node in &stage.nodes {
+        // A connection that is there already stays logged in.
+        let mut connection = node.client().await;
+        for option in ["requirepass", "masterauth"] {
+            let set = connection.call(&["CONFIG", "SET", option, "new"]).await;
+            assert_eq!(set, Resp::ok());
+        }
+    }
+    let reply = put("wrong").await;
+    assert_eq!(reply.status, 409, "{}", reply.complaint());
+    assert!(
+        reply.body.contains(&stage.nodes[1].addr()),
+        "{}",
+        reply.body
+    );
+    assert!(!reply.body.contains("wrong"), "{}", reply.body);
+    let reply = put("new").await;
+    assert_eq!(reply.status, 200, "{}", reply.complaint());
+    let shown = client
+        .get(&format!("{CLUSTER}?secrets=true&status=true"))
+        .await;
+    let nodes = shown.json()["data"]["cluster"]["shards"][0]["nodes"].clone();
+    for node in nodes.as_array().unwrap() {
+        assert_eq!(node["password"], "new");
+        assert_eq!(node["status"]["state"], "up", "{nodes}");
+    }
+    let shown = client.get(CLUSTER).await;
+    assert!(!shown.body.contains("new"), "{}", shown.body);
+    // New connections of all members use it.
+    let reply = client
+        .post(&format!("{CLUSTER}/shards/0/failover"), &json!({}))
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.complaint());
+}
+
 /// Somebody who watches a cluster's events.
 struct Watcher {
     stream: TcpStream,

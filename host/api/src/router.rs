@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{MethodRouter, any, delete, get, patch, post};
+use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 use http::{Method, StatusCode, Uri};
 
 use crate::edge::Edge;
@@ -103,6 +103,11 @@ fn sharded_clusters(routes: Routes<'_>) -> Routes<'_> {
             "/api/v1/namespaces/{namespace}/clusters/{cluster}/settings",
             Scope::Shards,
             get(shards::settings).put(shards::put_settings),
+        )
+        .add(
+            "/api/v1/namespaces/{namespace}/clusters/{cluster}/password",
+            Scope::Shards,
+            put(shards::put_password),
         )
         .add(
             "/api/v1/namespaces/{namespace}/clusters/{cluster}/rebalance",

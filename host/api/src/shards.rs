@@ -31,7 +31,7 @@ pub(crate) use migrations::{change_migration, migrate, migrations};
 pub(crate) use plans::{
     apply, automatic, delete_automatic, explain, plan, plans, put_automatic, rebalance,
 };
-pub(crate) use settings::{change_shard, put_settings, settings};
+pub(crate) use settings::{change_shard, put_password, put_settings, settings};
 
 use crate::json::{self, Json};
 use crate::{ApiError, ApiState};

@@ -6,8 +6,9 @@ use axum::extract::State;
 use axum::response::Response;
 use portolan_shards::{ClusterSettings, ShardsOptions};
 use serde::{Deserialize, Deserializer, Serialize};
+use zeroize::Zeroizing;
 
-use super::{Body, One, Shared, data};
+use super::{Body, One, Shared, data, done};
 use crate::ApiError;
 use crate::params::Names;
 
@@ -45,6 +46,25 @@ pub(crate) async fn put_settings(
         settings,
         effective,
     }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordBody {
+    password: Zeroizing<String>,
+}
+
+/// `PUT /api/v1/namespaces/{namespace}/clusters/{cluster}/password`: the nodes have another one now.
+pub(crate) async fn put_password(
+    State(state): Shared,
+    Names((namespace, cluster)): Names<(String, String)>,
+    Body(body): Body<PasswordBody>,
+) -> Result<Response, ApiError> {
+    state
+        .shards
+        .set_password(&namespace, &cluster, &body.password)
+        .await?;
+    Ok(done(None))
 }
 
 /// What is left out stays as it is; `"zone": null` takes the zone away.

@@ -4,6 +4,7 @@ use portolan_consensus::documents::{encode, until_settled};
 use portolan_consensus::{Space, Txn};
 
 use super::Shards;
+use crate::engine::NodeError;
 use crate::error::ShardsError;
 use crate::keys;
 use crate::model::{Cluster, Traits};
@@ -66,6 +67,45 @@ impl Shards {
             })
             .await?;
         Ok(cluster.shard(index)?.traits.clone())
+    }
+
+    /// Notes that the nodes take another password now: they share one, since they log in to one another.
+    ///
+    /// # Errors
+    /// [`ShardsError::Conflict`] with the nodes that do not take it; nothing is stored then. Nodes that
+    /// cannot be reached are not asked.
+    pub async fn set_password(
+        &self,
+        namespace: &str,
+        name: &str,
+        password: &str,
+    ) -> Result<(), ShardsError> {
+        let mut cluster = self.find(namespace, name).await?.2.document;
+        self.seal_all(&mut cluster, password)?;
+        let seen = self.probe_all(&cluster).await;
+        let nodes = cluster.nodes().zip(seen);
+        let refusing: Vec<String> = nodes
+            .filter(|(_, seen)| matches!(seen, Err(NodeError::Password(_))))
+            .map(|((_, node), _)| node.addr.to_string())
+            .collect();
+        if !refusing.is_empty() {
+            return Err(ShardsError::Conflict(format!(
+                "this password is refused by {}: set it on every node first (CONFIG SET requirepass and \
+                 masterauth)",
+                refusing.join(", ")
+            )));
+        }
+        self.note(namespace, name, |cluster| self.seal_all(cluster, password))
+            .await
+            .map(drop)
+    }
+
+    fn seal_all(&self, cluster: &mut Cluster, password: &str) -> Result<(), ShardsError> {
+        let nodes = cluster.shards.iter_mut().flat_map(|shard| &mut shard.nodes);
+        for node in nodes {
+            node.sealed_password = self.secrets.seal(&node.id, password)?;
+        }
+        Ok(())
     }
 
     pub(super) async fn note(
