@@ -11,6 +11,7 @@ use portolan_consensus::{Consistency, Limits, Member, Options, RaftOptions, Spac
 use portolan_shards::engine::Engines;
 use portolan_shards::twin::Twin;
 use portolan_shards::{Cluster, NewCluster, NewNodes, NoPolicies, Shards, ShardsOptions};
+use prometheus::Registry;
 use serde::Serialize;
 
 const CLUSTERS: usize = 10;
@@ -46,7 +47,9 @@ pub(crate) async fn measure(directory: &Path) -> Probe {
     let twin = Twin::network();
     let engines = Engines::only(twin.clone());
     let options = ShardsOptions::default();
-    let shards = Shards::new(member.clone(), engines, Arc::new(NoPolicies), options);
+    let policies = Arc::new(NoPolicies);
+    let shards = Shards::new(member.clone(), engines, policies, options, &Registry::new());
+    let shards = shards.expect("make the service");
     let made = shards.create_namespace(NAMESPACE).await;
     made.expect("create a namespace");
     let mut clusters = vec![];

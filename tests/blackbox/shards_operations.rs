@@ -48,6 +48,18 @@ async fn a_cluster_has_settings_of_its_own() {
     assert_eq!(nodes[1]["status"]["state"], "up", "{nodes}");
     assert_eq!(nodes[1]["status"]["version"], 1, "{nodes}");
 
+    // Whoever is paged looks here.
+    let leader = stage.group.client(stage.group.leader().await);
+    let metrics = leader.get("/metrics").await.body;
+    let labels = r#"cluster="c",namespace="ns""#;
+    for line in [
+        format!(r#"portolan_shards_nodes{{{labels},state="down"}} 1"#),
+        format!(r#"portolan_shards_nodes{{{labels},state="up"}} 1"#),
+        r#"portolan_shards_events_total{cluster="c",kind="node-down",namespace="ns"} 1"#.to_owned(),
+    ] {
+        assert!(metrics.contains(&line), "no {line} in {metrics}");
+    }
+
     let reply = client.put(&path, &json!({})).await;
     assert_eq!(
         reply.json()["data"]["effective"]["automatic_failover"],
@@ -177,6 +189,42 @@ async fn a_password_that_the_nodes_have_changed_is_taken_over() {
         .post(&format!("{CLUSTER}/shards/0/failover"), &json!({}))
         .await;
     assert_eq!(reply.status, 200, "{}", reply.complaint());
+}
+
+#[tokio::test]
+async fn a_node_that_is_taken_out_while_it_is_down_is_told_when_it_comes_back() {
+    let stage = Stage::new(1, 2).await;
+    let replica = &stage.nodes[1];
+    replica.kill();
+    stage.event("node-down").await;
+    let client = stage.client();
+    let path = format!("{CLUSTER}/shards/0/nodes/{}", replica.node_id());
+    let reply = client.send_json("DELETE", &path, &Value::Null).await;
+    assert_eq!(reply.status, 200, "{}", reply.complaint());
+    let failed = reply.json()["pushed"]["failed"].clone();
+    assert_eq!(failed[0]["addr"], replica.addr(), "{failed}");
+
+    replica.restart().await;
+    eventually("it follows nobody and is in no cluster", async || {
+        let version = replica.client().await.call(&["CLUSTERX", "VERSION"]).await;
+        match (replica.follows(), version.text().as_str()) {
+            (None, "-1") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    // From now on nobody minds where it goes.
+    let nodes = format!("{CLUSTER}/shards/0/nodes");
+    let reply = client.post(&nodes, &json!({"addr": replica.addr()})).await;
+    assert_eq!(reply.status, 201, "{}", reply.complaint());
+    let master = stage.nodes[0].port();
+    eventually("it follows the master again", async || {
+        match replica.follows() {
+            Some(port) if port == master => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
 }
 
 /// Somebody who watches a cluster's events.

@@ -137,7 +137,7 @@ async fn start(
     let steering = Steering::new(member.clone(), providers, config.steering, &registry)?;
     let engines = Engines::new(&format!("portolan-{}", member.id()));
     let policies = Arc::new(plugins.clone());
-    let shards = Shards::new(member.clone(), engines, policies, config.shards);
+    let shards = Shards::new(member.clone(), engines, policies, config.shards, &registry)?;
     Ok(ApiState {
         member,
         shards,

@@ -4,6 +4,7 @@
 mod data;
 mod failover;
 mod follow;
+mod goodbye;
 mod heal;
 mod health;
 mod migrate;
@@ -28,6 +29,7 @@ use crate::engine::NodeError;
 use crate::error::ShardsError;
 use crate::keys;
 use crate::model::{Cluster, Node};
+use crate::names::NodeId;
 use crate::service::{Place, Shards};
 
 /// How often the store is asked for clusters that are new.
@@ -94,11 +96,13 @@ impl Shards {
         let ended = term.child_token();
         let migrations = self.carry_migrations(&place, ended.clone());
         let balance = self.balance(&place, ended.clone());
+        let goodbyes = self.say_goodbye(&place, ended.clone());
         let nodes = async {
             self.watch_nodes(&place, &term).await;
             ended.cancel();
         };
-        tokio::join!(nodes, migrations, balance);
+        tokio::join!(nodes, migrations, balance, goodbyes);
+        self.meter.forget(&place);
     }
 
     async fn watch_nodes(self: &Arc<Self>, place: &Place, term: &CancellationToken) {
@@ -141,21 +145,30 @@ impl Shards {
         mending: &mut Mending,
     ) {
         let seen = self.probe_all(&stored.document).await;
-        let changed = match self.here(place).await {
-            Ok(now) => now.is_none_or(|now| now.modified != stored.modified),
-            Err(_) => true,
+        let probed = stored;
+        let Ok(Some(stored)) = self.here(place).await else {
+            return;
         };
-        if changed {
-            // The nodes may have been told meanwhile: what they said is to be compared with that.
+        let ids = |cluster: &Cluster| -> Vec<NodeId> {
+            cluster.nodes().map(|(_, node)| node.id.clone()).collect()
+        };
+        if ids(&probed.document) != ids(&stored.document) {
             return;
         }
+        let current = stored.modified;
+        // Otherwise nodes may have been told meanwhile, and what they said was true before that.
+        let is_settled = current == probed.modified;
         let options = self.options.with(&stored.document.settings);
         health.notice(&stored.document, &seen, options.failover_after);
+        let up = seen.iter().filter(|seen| seen.is_ok()).count();
+        self.meter.probed(place, up, seen.len() - up);
         let stored = self.follow_nodes(place, stored, &seen).await;
         let stored = self.note_data(place, stored, &seen, health).await;
         let stored = self.replace_masters(place, stored, &seen, health).await;
-        self.heal(place, &stored.document, &seen, health, mending)
-            .await;
+        if is_settled || stored.modified != current {
+            self.heal(place, &stored.document, &seen, health, mending)
+                .await;
+        }
         let events = health.take_events();
         if !events.is_empty()
             && let Err(error) = self.record(place, &events).await

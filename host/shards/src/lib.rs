@@ -18,6 +18,7 @@ pub mod engine;
 mod error;
 mod events;
 mod keys;
+mod meter;
 mod migration;
 mod model;
 mod names;

@@ -144,6 +144,9 @@ pub struct Cluster {
     /// The nodes that were taken out last: those that stayed may have to be told to forget them.
     #[serde(default)]
     pub(crate) removed: VecDeque<NodeId>,
+    /// Nodes that were taken out and have not been told yet.
+    #[serde(default)]
+    pub(crate) leaving: Vec<Node>,
     /// What it has different from the daemon's options.
     #[serde(default)]
     pub settings: ClusterSettings,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use portolan_consensus::documents::{Documents, Stored};
 use portolan_consensus::{Consistency, Member, Space};
+use prometheus::Registry;
 
 pub use clusters::{NewCluster, NewNodes};
 pub use migrations::JobAction;
@@ -23,6 +24,7 @@ pub use push::Push;
 use crate::engine::Engines;
 use crate::error::ShardsError;
 use crate::keys;
+use crate::meter::Meter;
 use crate::model::Cluster;
 use crate::names::Name;
 use crate::options::ShardsOptions;
@@ -40,26 +42,32 @@ pub struct Shards {
     pub(crate) engines: Engines,
     pub(crate) policies: Arc<dyn Policies>,
     pub(crate) options: ShardsOptions,
+    pub(crate) meter: Meter,
 }
 
 impl Shards {
     /// Sharded clusters on top of a member, their nodes reached through `engines`, plans made
     /// by `policies`.
     /// [`Shards::run`] makes them work; without it, everything can be asked and changed by hand.
+    ///
+    /// # Errors
+    /// When `registry` has such metrics already.
     pub fn new(
         member: Member,
         engines: Engines,
         policies: Arc<dyn Policies>,
         options: ShardsOptions,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+        registry: &Registry,
+    ) -> Result<Arc<Self>, prometheus::Error> {
+        Ok(Arc::new(Self {
+            meter: Meter::new(registry)?,
             documents: Documents::new(member.clone(), Space::Shards),
             secrets: Secrets::new(member.clone()),
             member,
             engines,
             policies,
             options,
-        })
+        }))
     }
 
     async fn load(&self, namespace: &Name, cluster: &Name) -> Result<Stored<Cluster>, ShardsError> {

@@ -67,7 +67,9 @@ impl Daemon {
                 Engines::new("portolan"),
                 Arc::new(plugins.clone()),
                 ShardsOptions::default(),
-            ),
+                &registry,
+            )
+            .unwrap(),
             member: member.clone(),
             steering,
             plugins,

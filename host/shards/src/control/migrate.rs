@@ -79,6 +79,7 @@ impl Shards {
         let Some(mut queue) = queue else {
             return Ok(false);
         };
+        self.meter.queue(place, &queue.document);
         let Some(job) = queue.document.current(now_ms()).cloned() else {
             return Ok(false);
         };

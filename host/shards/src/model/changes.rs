@@ -64,6 +64,7 @@ impl Cluster {
             shards,
             next_shard,
             removed: VecDeque::new(),
+            leaving: vec![],
             settings: ClusterSettings::default(),
             automatic: None,
         }

@@ -94,6 +94,7 @@ impl Shards {
             }
         };
         for (kind, text) in events {
+            self.meter.event(place, *kind);
             if kind.is_trouble() {
                 tracing::warn!(namespace = %place.0, cluster = %place.1, "{text}");
             } else {

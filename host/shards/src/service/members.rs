@@ -7,7 +7,7 @@ use portolan_consensus::{Space, Txn};
 use zeroize::Zeroizing;
 
 use super::clusters::shards_of;
-use super::{NewNodes, Push, Shards};
+use super::{NewNodes, Place, Push, Shards};
 use crate::engine::{Standing, Topology};
 use crate::error::ShardsError;
 use crate::keys;
@@ -164,15 +164,17 @@ impl Shards {
             None => self.secrets.seal(id, &password),
         };
         let shards = shards_of(&topology, sealed)?;
-        self.change(namespace, name, |cluster| {
+        let adopt = |cluster: &mut Cluster| {
             cluster.adopt(topology.version, shards.clone());
             cluster.check().map_err(|reason| {
                 ShardsError::Conflict(format!(
                     "what the nodes say is not whole: {reason}; mend it there before it is adopted"
                 ))
             })
-        })
-        .await
+        };
+        // Whom the others do not know any more may be somebody else's by now: nobody tells it anything.
+        let (place, _, after) = self.store(namespace, name, adopt).await?;
+        Ok(self.push_to_all(&place, &after, false).await)
     }
 
     /// The topology of the node that is ahead of all others; of a master where none has a version.
@@ -196,7 +198,7 @@ impl Shards {
         topology.ok_or_else(|| ShardsError::Conflict(format!("{} is in no cluster", node.addr)))
     }
 
-    /// Changes a cluster, its addresses with it, and tells its nodes.
+    /// Changes a cluster, its addresses with it, and tells its nodes, those that were taken out too.
     async fn change(
         &self,
         namespace: &str,
@@ -204,7 +206,36 @@ impl Shards {
         change: impl Fn(&mut Cluster) -> Result<(), ShardsError> + Send + Sync,
     ) -> Result<Push, ShardsError> {
         let change = &change;
-        let (place, before, after) = until_settled(|| async move {
+        let taking_leave = move |cluster: &mut Cluster| {
+            let before = cluster.clone();
+            change(cluster)?;
+            let gone: Vec<Node> = gone(&before, cluster).into_iter().cloned().collect();
+            cluster.leaving.extend(gone);
+            Ok(())
+        };
+        let (place, before, after) = self.store(namespace, name, taking_leave).await?;
+        let mut push = self.push_to_all(&place, &after, false).await;
+        let gone = gone(&before, &after);
+        let unreached = self.forget(after.engine, gone.clone()).await;
+        let told = gone.iter().filter(|node| {
+            let mut unreached = unreached.iter();
+            !unreached.any(|unreached| unreached.addr == node.addr)
+        });
+        let told: Vec<NodeId> = told.map(|node| node.id.clone()).collect();
+        self.left(&place, &told).await;
+        push.failed.extend(unreached);
+        Ok(push)
+    }
+
+    /// Changes a cluster in the store, its addresses with it; answers it before and after.
+    async fn store(
+        &self,
+        namespace: &str,
+        name: &str,
+        change: impl Fn(&mut Cluster) -> Result<(), ShardsError> + Send + Sync,
+    ) -> Result<(Place, Cluster, Cluster), ShardsError> {
+        let change = &change;
+        until_settled(|| async move {
             let (namespace, name, stored) = self.find(namespace, name).await?;
             let before = stored.document;
             let mut after = before.clone();
@@ -223,11 +254,22 @@ impl Shards {
             self.documents.commit(txn).await?;
             Ok::<_, ShardsError>(((namespace, name), before, after))
         })
-        .await?;
-        let mut push = self.push_to_all(&place, &after, false).await;
-        let forgotten = self.forget(after.engine, gone(&before, &after)).await;
-        push.failed.extend(forgotten);
-        Ok(push)
+        .await
+    }
+
+    /// Strikes nodes that were told from the list of those that have to be.
+    pub(crate) async fn left(&self, place: &Place, ids: &[NodeId]) {
+        if ids.is_empty() {
+            return;
+        }
+        let noted = self.note(place.0.as_str(), place.1.as_str(), |cluster| {
+            cluster.leaving.retain(|node| !ids.contains(&node.id));
+            Ok(())
+        });
+        if let Err(error) = noted.await {
+            // They are told once more, which is harmless.
+            tracing::warn!(%error, cluster = %place.1, "that nodes were told was not stored");
+        }
     }
 }
 

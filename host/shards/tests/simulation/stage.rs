@@ -110,7 +110,9 @@ fn shards_on(member: &Member, twin: &Arc<Twin>) -> Arc<Shards> {
         Engines::only(twin.clone()),
         Arc::new(NoPolicies),
         options,
+        &Registry::new(),
     )
+    .unwrap()
 }
 
 /// The addresses of a shard.
