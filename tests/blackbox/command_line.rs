@@ -1,103 +1,18 @@
 //! Sharded clusters from the command line: the real binary as a process, against three members.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Output, Stdio};
+mod plans;
+mod ran;
+mod settings;
 
-use portolan_tests::{KvrocksNode, KvrocksOptions, Port, eventually, hash_slot};
+use std::fs;
+use std::process::Stdio;
+
+use portolan_tests::{KvrocksNode, Port, eventually, hash_slot};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 
+use self::ran::{Ran, ran, with_input};
 use crate::stage::Stage;
-
-/// How a command ended.
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    /// What it printed, after it was done.
-    fn done(self) -> String {
-        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
-        self.stdout
-    }
-
-    fn json(self) -> Value {
-        serde_json::from_str(&self.done()).unwrap()
-    }
-
-    /// Its complaint: one sentence, and nothing on stdout.
-    fn failed(self, code: i32) -> String {
-        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
-        assert_eq!(self.stdout, "");
-        assert!(self.stderr.starts_with("portolan: "), "{}", self.stderr);
-        assert_eq!(self.stderr.lines().count(), 1, "{}", self.stderr);
-        self.stderr
-    }
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Stage {
-    /// The binary that the members run.
-    fn binary(&self) -> PathBuf {
-        let running = self.group.running()[0];
-        let id = self.group.members[running].running().id();
-        fs::read_link(format!("/proc/{id}/exe")).unwrap()
-    }
-
-    /// A command that asks a member.
-    fn command(&self, line: &str) -> Command {
-        let running = self.group.running()[0];
-        let mut command = Command::new(self.binary());
-        for (name, _) in std::env::vars() {
-            if name.starts_with("PORTOLAN_") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .args(line.split_whitespace())
-            .env("PORTOLAN_SERVER", self.group.members[running].address())
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        command
-    }
-
-    async fn portolan(&self, line: &str) -> Ran {
-        ran(&mut self.command(line)).await
-    }
-
-    /// `migrate cancel`, `pause` or `resume`.
-    async fn change(&self, action: &str, migration: &str) -> Ran {
-        let line = format!("migrate {action} ns/c {migration}");
-        self.portolan(&line).await
-    }
-
-    /// A node that is in no cluster.
-    async fn spare(&self, password: &str) -> KvrocksNode {
-        let options = KvrocksOptions {
-            password: password.into(),
-            ..KvrocksOptions::default()
-        };
-        self.net.start_with(options).await
-    }
-}
-
-async fn ran(command: &mut Command) -> Ran {
-    command.output().await.unwrap().into()
-}
 
 #[tokio::test]
 async fn a_cluster_is_shown_as_tables_and_a_map_of_its_slots() {
@@ -211,19 +126,6 @@ async fn clusters_are_made_changed_and_taken_away_and_no_password_is_an_argument
     assert_eq!(stage.portolan("namespace list").await.done(), "ns\n");
 }
 
-async fn with_input(mut command: Command, text: &str) -> Ran {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(text.as_bytes()).await.unwrap();
-    drop(stdin);
-    child.wait_with_output().await.unwrap().into()
-}
-
 #[tokio::test]
 async fn migrations_are_waited_for_listed_and_changed() {
     let stage = Stage::new(2, 1).await;
@@ -259,6 +161,13 @@ async fn migrations_are_waited_for_listed_and_changed() {
     .await;
     let behind = stage.portolan("migrate ns/c 150 --to 1").await.done();
     let second = behind.trim_start_matches("queued as migration ").trim();
+    let listed = stage.portolan("migrate list ns/c").await.done();
+    let header = listed.lines().next().unwrap().split_whitespace();
+    let header: Vec<&str> = header.take(5).collect();
+    assert_eq!(header, ["ID", "SLOTS", "TO", "STATE", "DONE"], "{listed}");
+    let last = listed.lines().last().unwrap().split_whitespace();
+    let last: Vec<&str> = last.take(5).collect();
+    assert_eq!(last, [second, "150", "1", "queued", "0/1"], "{listed}");
 
     for (action, state) in [
         ("pause", "paused"),

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{Write as _, stdout};
+use std::io::{ErrorKind, Write as _, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -26,8 +26,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve(&options),
         Command::Config(ConfigCommand::Check(options)) => check(&options),
         Command::Config(ConfigCommand::Show { default: true, .. }) => {
-            print!("{}", config::EXAMPLE);
-            Ok(())
+            print(config::EXAMPLE.as_bytes())
         }
         Command::Config(ConfigCommand::Show { options, .. }) => show(&options),
         Command::Client(command) => command.run().map_err(Into::into),
@@ -61,19 +60,25 @@ fn check(options: &Options) -> anyhow::Result<()> {
     for warning in options.load()?.warnings {
         eprintln!("portolan: {warning}");
     }
-    println!("the configuration is right");
-    Ok(())
+    print(b"the configuration is right\n")
 }
 
 fn show(options: &Options) -> anyhow::Result<()> {
-    print!("{}", options.load()?);
-    Ok(())
+    print(options.load()?.to_string().as_bytes())
 }
 
 fn completions(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     generate(shell, &mut Cli::command(), "portolan", &mut script);
-    Ok(stdout().write_all(&script)?)
+    print(&script)
+}
+
+/// Writes to standard output, whose reader may have seen enough, as `head` has.
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    match stdout().write_all(text) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 fn serve(options: &Options) -> anyhow::Result<()> {

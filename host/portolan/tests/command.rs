@@ -217,6 +217,24 @@ fn shells_are_told_all_commands() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    for arguments in [
+        &["completions", "zsh"][..],
+        &["config", "show", "--default"],
+    ] {
+        let mut child = portolan(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+    }
+}
+
+#[test]
 fn config_prints_the_example_and_what_is_in_force() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/portolan.toml");
     let printed = output(&["config", "show", "--default"]);

@@ -85,6 +85,14 @@ impl Api {
         self.ask(self.request(Method::POST, path).json(body)).await
     }
 
+    pub(super) async fn put(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer, ClientError> {
+        self.ask(self.request(Method::PUT, path).json(body)).await
+    }
+
     pub(super) async fn patch(
         &self,
         path: &str,

@@ -5,11 +5,13 @@ use portolan_shards::{Name, NodeAddr};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
+use super::automatic::Automatic;
 use super::cluster_name::{ClusterName, clusters_path};
 use super::connection::Session;
 use super::error::ClientError;
 use super::password::PasswordSource;
 use super::run::Run;
+use super::settings::{self, Changes};
 use super::slot_map::slot_map;
 use super::table::{count, maybe, slots, table};
 use super::views::{Cluster, Shard};
@@ -82,6 +84,32 @@ pub enum ClusterCommand {
         #[arg(long)]
         adopt: bool,
     },
+    /// Show a cluster's own settings, and those in force
+    Settings {
+        /// The cluster
+        #[arg(value_name = "NS/NAME")]
+        cluster: ClusterName,
+    },
+    /// Change a cluster's settings; what is not given stays as it is
+    Set {
+        /// The cluster
+        #[arg(value_name = "NS/NAME")]
+        cluster: ClusterName,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        changes: Changes,
+    },
+    /// Take over a password that was changed on every node
+    Password {
+        /// The cluster
+        #[arg(value_name = "NS/NAME")]
+        cluster: ClusterName,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        password: PasswordSource,
+    },
+    /// Let a cluster balance itself, or not
+    Automatic(Automatic),
 }
 
 /// What a cluster's nodes are.
@@ -119,6 +147,11 @@ impl<'a> NewNodes<'a> {
             password,
         }
     }
+}
+
+#[derive(Serialize)]
+struct NewPassword<'a> {
+    password: &'a str,
 }
 
 impl Run for ClusterCommand {
@@ -185,6 +218,18 @@ impl Run for ClusterCommand {
                     format!("cluster {cluster} and its nodes were synced"),
                 )
             }
+            Self::Settings { cluster } => settings::show(session, &cluster).await,
+            Self::Set { cluster, changes } => settings::change(session, &cluster, &changes).await,
+            Self::Password { cluster, password } => {
+                let password = password.read_given()?;
+                let path = format!("{}/password", cluster.path());
+                let body = NewPassword {
+                    password: password.expose_secret(),
+                };
+                let answer = session.api.put(&path, &body).await?;
+                session.done(&answer, format!("cluster {cluster} has another password"))
+            }
+            Self::Automatic(automatic) => automatic.run(session).await,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! server to ask ([`api`]) and the way to print what it says.
 
 mod api;
+mod automatic;
+mod budget;
 mod cluster;
 mod cluster_name;
 mod connection;
@@ -14,11 +16,13 @@ mod migrate;
 mod namespace;
 mod node;
 mod outline;
+mod pairs;
 mod password;
 mod plan;
 mod progress;
 mod rebalance;
 mod run;
+mod settings;
 mod shard;
 mod slot_map;
 mod sse;

@@ -26,6 +26,18 @@ pub struct PasswordSource {
 }
 
 impl PasswordSource {
+    /// The password, which must be said even where it is empty.
+    pub(super) fn read_given(&self) -> Result<SecretString, ClientError> {
+        let by_variable = || env::var_os(PASSWORD_VARIABLE).is_some_and(|text| !text.is_empty());
+        if self.password_file.is_none() && !self.password_stdin && !by_variable() {
+            return Err(ClientError::Usage(format!(
+                "say where the nodes' password stands: --password-file, --password-stdin or the \
+                 variable {PASSWORD_VARIABLE}"
+            )));
+        }
+        self.read()
+    }
+
     /// The password; empty where there is none.
     pub(super) fn read(&self) -> Result<SecretString, ClientError> {
         let text = match &self.password_file {

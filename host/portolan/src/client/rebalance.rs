@@ -1,11 +1,14 @@
 //! `portolan rebalance`.
 
-use clap::Args;
-use serde_json::{Map, Value, json};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
+use super::budget::Budget;
 use super::cluster_name::ClusterName;
 use super::connection::Session;
 use super::error::ClientError;
+use super::pairs;
 use super::plan::{Applied, picture};
 use super::run::Run;
 use super::table::brief;
@@ -24,8 +27,17 @@ pub struct Rebalance {
     #[arg(long, value_name = "JSON", value_parser = object, conflicts_with = "setting")]
     settings: Option<Map<String, Value>>,
     /// One of the policy's settings; may be given several times
-    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pairs::setting)]
     setting: Vec<(String, Value)>,
+    /// What the policy is told of the occasion [default: manual]
+    #[arg(
+        long,
+        value_name = "manual|scale-out|drain|periodic|hot",
+        hide_possible_values = true
+    )]
+    trigger: Option<Trigger>,
+    #[command(flatten)]
+    budget: Budget,
     /// Move what the plan says, instead of only showing it
     #[arg(long)]
     apply: bool,
@@ -34,21 +46,55 @@ pub struct Rebalance {
     wait: bool,
 }
 
+/// Why a policy is asked.
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum Trigger {
+    /// Somebody wants to know
+    Manual,
+    /// Shards were added
+    ScaleOut,
+    /// Shards are to be emptied
+    Drain,
+    /// Some time has passed
+    Periodic,
+    /// A shard has too much to do
+    Hot,
+}
+
+/// What a policy is asked with.
+#[derive(Serialize)]
+struct Question {
+    policy: String,
+    settings: Map<String, Value>,
+    dry_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trigger: Option<Trigger>,
+    #[serde(flatten)]
+    budget: Budget,
+}
+
 impl Run for Rebalance {
     async fn run(self, session: &Session) -> Result<(), ClientError> {
         let Self {
             cluster,
             policy,
+            settings,
+            setting,
+            trigger,
+            budget,
             apply,
             wait,
-            ..
         } = self;
-        let settings = self
-            .settings
-            .unwrap_or_else(|| self.setting.into_iter().collect());
+        let question = Question {
+            policy,
+            settings: settings.unwrap_or_else(|| setting.into_iter().collect()),
+            dry_run: !apply,
+            trigger,
+            budget,
+        };
         let path = format!("{}/rebalance", cluster.path());
-        let body = json!({"policy": policy, "settings": settings, "dry_run": !apply});
-        let answer = session.api.post(&path, &body).await?;
+        let answer = session.api.post(&path, &question).await?;
         if apply {
             let applied = Applied {
                 cluster: &cluster,
@@ -75,32 +121,12 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
 }
 
-/// The value is JSON where it reads as that, otherwise text.
-fn pair(text: &str) -> Result<(String, Value), String> {
-    let (key, value) = text
-        .split_once('=')
-        .filter(|(key, _)| !key.is_empty())
-        .ok_or("write KEY=VALUE")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-    Ok((key.to_owned(), value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_json_or_text() {
-        for (text, value) in [
-            ("a=3", json!(3)),
-            ("a=true", json!(true)),
-            ("a=b=c", json!("b=c")),
-            ("a=[1]", json!([1])),
-            ("a=", json!("")),
-        ] {
-            assert_eq!(pair(text).unwrap(), ("a".to_owned(), value));
-        }
-        assert!(pair("a").is_err() && pair("=1").is_err());
+    fn all_settings_at_once_are_an_object() {
         assert!(object("[1]").is_err() && object(r#"{"a": 1}"#).is_ok());
     }
 }

@@ -1,5 +1,7 @@
 //! `portolan shard`.
 
+use std::collections::BTreeMap;
+
 use clap::{ArgAction, Args, Subcommand};
 use portolan_shards::NodeAddr;
 use secrecy::ExposeSecret as _;
@@ -9,6 +11,7 @@ use super::cluster::NewNodes;
 use super::cluster_name::ClusterName;
 use super::connection::Session;
 use super::error::ClientError;
+use super::pairs;
 use super::password::PasswordSource;
 use super::run::Run;
 use super::table::{decimal, maybe, slots, table};
@@ -75,6 +78,30 @@ pub struct Traits {
     #[arg(long, action = ArgAction::Set, value_name = "true|false", hide_possible_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     draining: Option<bool>,
+    /// Anything else that policies heed; KEY= takes a label away; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pairs::label)]
+    #[serde(skip)]
+    label: Vec<(String, String)>,
+    /// All labels as they are to be; none where they stay as they are.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<Labels>,
+}
+
+type Labels = BTreeMap<String, String>;
+
+impl Traits {
+    /// Makes the labels out of those that there are; the server takes all or none.
+    fn label(&mut self, mut labels: Labels) {
+        for (key, value) in self.label.drain(..) {
+            if value.is_empty() {
+                labels.remove(&key);
+            } else {
+                labels.insert(key, value);
+            }
+        }
+        self.labels = Some(labels);
+    }
 }
 
 fn empty_as_null<S: Serializer>(zone: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -108,9 +135,13 @@ impl Run for ShardCommand {
             Self::Set {
                 cluster,
                 index,
-                traits,
+                mut traits,
             } => {
                 let path = shard_path(&cluster, index);
+                if !traits.label.is_empty() {
+                    let shard: Shard = session.api.get(&path).await?.read("shard")?;
+                    traits.label(shard.labels);
+                }
                 let answer = session.api.patch(&path, &traits).await?;
                 session.done(&answer, format!("shard {index} of {cluster} is changed"))
             }
@@ -128,6 +159,15 @@ pub(super) fn shard_path(cluster: &ClusterName, index: usize) -> String {
     format!("{}/{index}", shards_path(cluster))
 }
 
+/// `disk=ssd, rack=4`.
+fn labels(labels: &Labels) -> String {
+    let texts: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    texts.join(", ")
+}
+
 fn list(shards: &[Shard], width: Option<u16>) -> String {
     let rows = shards.iter().enumerate().map(|(index, shard)| {
         [
@@ -139,10 +179,11 @@ fn list(shards: &[Shard], width: Option<u16>) -> String {
             maybe(shard.weight.map(decimal)),
             maybe(shard.zone.as_deref()),
             maybe(shard.draining.then_some("yes")),
+            labels(&shard.labels),
         ]
     });
     let header = [
-        "SHARD", "MASTER", "NODES", "SLOTS", "RANGES", "WEIGHT", "ZONE", "DRAINING",
+        "SHARD", "MASTER", "NODES", "SLOTS", "RANGES", "WEIGHT", "ZONE", "DRAINING", "LABELS",
     ];
     table(header, rows, width)
 }
@@ -159,11 +200,19 @@ mod tests {
             weight: None,
             zone: None,
             draining: Some(false),
+            label: Vec::new(),
+            labels: None,
         };
         let sent = |traits: &Traits| serde_json::to_value(traits).unwrap();
         assert_eq!(sent(&traits), json!({"draining": false}));
         traits.zone = Some(String::new());
         assert_eq!(sent(&traits), json!({"draining": false, "zone": null}));
+
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        traits.label = vec![pair("disk", "ssd"), pair("rack", "")];
+        traits.label([pair("rack", "4"), pair("room", "1")].into());
+        let labels = json!({"disk": "ssd", "room": "1"});
+        assert_eq!(sent(&traits)["labels"], labels);
     }
 
     #[test]
@@ -174,11 +223,12 @@ mod tests {
             list(&from_value::<Vec<Shard>>(plain).unwrap(), None),
             "SHARD  MASTER  NODES  SLOTS  RANGES\n0      h:1     1      10     0-9"
         );
-        let known = json!([{"nodes": [node], "weight": 1.5, "zone": "a", "draining": true}]);
+        let known = json!([{"nodes": [node], "weight": 1.5, "zone": "a", "draining": true,
+                            "labels": {"b": "2", "a": "1"}}]);
         assert_eq!(
             list(&from_value::<Vec<Shard>>(known).unwrap(), None),
-            "SHARD  MASTER  NODES  SLOTS  WEIGHT  ZONE  DRAINING\n\
-             0      h:1     1      0      1.5     a     yes"
+            "SHARD  MASTER  NODES  SLOTS  WEIGHT  ZONE  DRAINING  LABELS\n\
+             0      h:1     1      0      1.5     a     yes       a=1, b=2"
         );
     }
 }

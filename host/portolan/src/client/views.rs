@@ -1,6 +1,8 @@
 //! What the server shows, as far as it is printed. A field that a server does not send is empty here, and
 //! one that is unknown here is passed over.
 
+use std::collections::BTreeMap;
+
 use portolan_shards::SlotRange;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -38,6 +40,8 @@ pub(super) struct Shard {
     pub(super) zone: Option<String>,
     #[serde(default)]
     pub(super) draining: bool,
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
 }
 
 /// A node.
