@@ -8,14 +8,12 @@
 //! reports that all is well (unless it compares histories: `use-rsid-psync`). So it is looked at before
 //! it is told that it is a replica.
 
-use portolan_consensus::documents::{Stored, encode};
-use portolan_consensus::{Space, Txn};
+use portolan_consensus::documents::Stored;
 
 use super::failover::is_following;
 use super::health::{Health, Seen};
 use crate::engine::Standing;
 use crate::events::EventKind;
-use crate::keys;
 use crate::model::{Cluster, Node, Role};
 use crate::names::NodeId;
 use crate::service::{Place, Shards};
@@ -60,16 +58,8 @@ impl Shards {
         if after == *cluster && events.is_empty() {
             return stored;
         }
-        let key = keys::cluster(&place.0, &place.1);
-        let txn = Txn::new()
-            .guard(Space::Shards, key.as_str(), stored.modified)
-            .put(Space::Shards, key, encode(&after));
-        match self.commit_with(place, txn, &events).await {
-            Ok(modified) => Stored {
-                document: after,
-                created: stored.created,
-                modified,
-            },
+        match self.amend(place, &stored, after, &events).await {
+            Ok(after) => after,
             Err(error) => {
                 tracing::warn!(%error, cluster = %place.1, "what is known of nodes' data was not stored");
                 stored

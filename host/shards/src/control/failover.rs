@@ -1,13 +1,11 @@
 //! Replacing masters that are down.
 
-use portolan_consensus::documents::{Stored, encode};
-use portolan_consensus::{Space, Txn};
+use portolan_consensus::documents::Stored;
 
 use super::health::{Health, Seen};
 use crate::engine::{Probe, Standing};
 use crate::error::ShardsError;
 use crate::events::EventKind;
-use crate::keys;
 use crate::model::{Cluster, Node, Role};
 use crate::names::NodeId;
 use crate::service::{Place, Shards};
@@ -109,18 +107,8 @@ impl Shards {
     ) -> Result<Stored<Cluster>, ShardsError> {
         let mut after = stored.document.clone();
         after.promote(index, to, sequence)?;
-        let key = keys::cluster(&place.0, &place.1);
-        let txn = Txn::new()
-            .guard(Space::Shards, key.as_str(), stored.modified)
-            .put(Space::Shards, key, encode(&after));
-        let modified = self
-            .commit_with(place, txn, &[(EventKind::Failover, text)])
-            .await?;
-        Ok(Stored {
-            document: after,
-            created: stored.created,
-            modified,
-        })
+        let event = (EventKind::Failover, text);
+        self.amend(place, stored, after, &[event]).await
     }
 }
 

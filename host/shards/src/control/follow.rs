@@ -1,13 +1,11 @@
 //! Where the nodes of a cluster can replace a master by themselves (Redis, Valkey), the store follows
 //! them: undoing it would cost what was written since.
 
-use portolan_consensus::documents::{Stored, encode};
-use portolan_consensus::{Space, Txn};
+use portolan_consensus::documents::Stored;
 
 use super::health::Seen;
 use crate::engine::Standing;
 use crate::events::{EventKind, NewEvent};
-use crate::keys;
 use crate::model::{Cluster, Role};
 use crate::service::{Place, Shards};
 
@@ -22,16 +20,8 @@ impl Shards {
         let Some((after, events)) = followed(&stored.document, seen) else {
             return stored;
         };
-        let key = keys::cluster(&place.0, &place.1);
-        let txn = Txn::new()
-            .guard(Space::Shards, key.as_str(), stored.modified)
-            .put(Space::Shards, key, encode(&after));
-        match self.commit_with(place, txn, &events).await {
-            Ok(modified) => Stored {
-                document: after,
-                created: stored.created,
-                modified,
-            },
+        match self.amend(place, &stored, after, &events).await {
+            Ok(after) => after,
             Err(error) => {
                 tracing::warn!(%error, cluster = %place.1, "what the nodes decided was not stored");
                 stored

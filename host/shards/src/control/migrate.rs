@@ -250,8 +250,8 @@ impl Shards {
                     Some(holder) => Next::moving(all, from, holder),
                     None => Next::GiveUp(format!(
                         "{source} has given these slots to the node {destination}, which is no master \
-                         of this cluster (any more): look which master has their keys, then move the \
-                         slots alone (slot_only) to its shard"
+                         of this cluster any more. It still has their keys and takes no writes to them: \
+                         migrate any other slot away from it, which frees these, then resume this"
                     )),
                 }
             }

@@ -11,6 +11,7 @@ use super::{Place, Shards};
 use crate::error::ShardsError;
 use crate::events::{Event, Events, NewEvent};
 use crate::keys;
+use crate::model::Cluster;
 
 impl Shards {
     /// What happened to a cluster, oldest first.
@@ -61,6 +62,26 @@ impl Shards {
         events: &[NewEvent],
     ) -> Result<(), ShardsError> {
         self.commit_with(place, Txn::new(), events).await.map(drop)
+    }
+
+    /// Commits a changed cluster together with events, if it is still the one that this was decided on.
+    /// Answers it as it is then.
+    pub(crate) async fn amend(
+        &self,
+        place: &Place,
+        stored: &Stored<Cluster>,
+        after: Cluster,
+        events: &[NewEvent],
+    ) -> Result<Stored<Cluster>, ShardsError> {
+        let key = keys::cluster(&place.0, &place.1);
+        let txn = Txn::new()
+            .guard(Space::Shards, key.as_str(), stored.modified)
+            .put(Space::Shards, key, encode(&after));
+        Ok(Stored {
+            modified: self.commit_with(place, txn, events).await?,
+            document: after,
+            created: stored.created,
+        })
     }
 
     /// Commits a change together with its events, and logs them. That somebody else stored an event
