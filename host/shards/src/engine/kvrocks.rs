@@ -160,17 +160,11 @@ impl Engine for Kvrocks {
     }
 
     async fn compares_histories(&self, node: &Access) -> Result<bool, NodeError> {
-        let option = "use-rsid-psync";
+        // It can be set in the node's configuration file only.
         let mut get = Cmd::new();
-        get.arg("CONFIG").arg("GET").arg(option);
-        let pairs: Result<Vec<String>, NodeError> = self.links.ask(node, &get).await;
-        match pairs {
-            Ok(pairs) if pairs.get(1).is_some_and(|value| value == "yes") => return Ok(true),
-            Ok(_) | Err(NodeError::Refused(_)) => {}
-            Err(error) => return Err(error),
-        }
-        match self.text(node, &["CONFIG", "SET", option, "yes"]).await {
-            Ok(_) => Ok(true),
+        get.arg("CONFIG").arg("GET").arg("use-rsid-psync");
+        match self.links.ask::<Vec<String>>(node, &get).await {
+            Ok(pairs) => Ok(pairs.get(1).is_some_and(|value| value == "yes")),
             Err(NodeError::Refused(_)) => Ok(false),
             Err(error) => Err(error),
         }

@@ -281,7 +281,7 @@ pub trait Engine: Send + Sync {
     async fn statistics(&self, node: &Access, slots: &SlotSet) -> Result<Statistics, NodeError>;
 
     /// Whether a node that becomes a replica compares its history with its master's, and drops what only
-    /// it has. Where that can be switched on, this does so.
+    /// it has.
     async fn compares_histories(&self, node: &Access) -> Result<bool, NodeError>;
 
     /// Holds a node's writes back for a time, or until [`Engine::resume`].
