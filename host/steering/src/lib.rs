@@ -20,6 +20,7 @@ mod content;
 mod decide;
 mod documents;
 mod error;
+mod family;
 mod input;
 mod lanes;
 mod memory;
@@ -48,6 +49,7 @@ pub use content::canonical;
 pub use decide::{admissible, decide};
 pub use documents::HistoryEntry;
 pub use error::{ErrorKind, SteeringError};
+pub use family::{Family, is_global};
 pub use names::{BindingName, DomainName, LineCode, RecordType, SetId, Ttl, ZoneName};
 pub use options::SteeringOptions;
 pub use plan::{
