@@ -67,10 +67,7 @@ impl Shards {
             }
             // Tasks of clusters that are gone.
             while tasks.try_join_next().is_some() {}
-            tokio::select! {
-                () = term.cancelled() => break,
-                () = sleep(LOOK_FOR_CLUSTERS) => {}
-            }
+            term.run_until_cancelled(sleep(LOOK_FOR_CLUSTERS)).await;
         }
         let ended = async { while tasks.join_next().await.is_some() {} };
         if timeout(WIND_UP, ended).await.is_err() {
@@ -124,10 +121,7 @@ impl Shards {
             }
             // Not all clusters at the same moment.
             let jitter = interval.mul_f64(rand::random_range(-0.1..0.1_f64).abs());
-            tokio::select! {
-                () = term.cancelled() => return,
-                () = sleep(interval - jitter) => {}
-            }
+            term.run_until_cancelled(sleep(interval - jitter)).await;
         }
     }
 

@@ -3,10 +3,11 @@
 //! A replica counts once it was seen to have what its master had: one that was added while the master
 //! was down already has nothing, and looks like one of an empty master.
 //!
-//! A former master may have writes which its successor does not have. A Kvrocks node that becomes a replica goes on from the sequence number that it is at. Where its last
-//! writes are not its new master's, it keeps them, misses the master's under the same numbers, and
-//! reports that all is well (unless it compares histories: `use-rsid-psync`). So it is looked at before
-//! it is told that it is a replica.
+//! A former master may have writes which its successor does not have. A Kvrocks node that becomes a
+//! replica goes on from the sequence number that it is at. Where its last writes are not its new
+//! master's, it keeps them, misses the master's under the same numbers, and reports that all is well
+//! (unless it compares histories: `use-rsid-psync`). So it is looked at before it is told that it is a
+//! replica.
 
 use portolan_consensus::documents::Stored;
 

@@ -87,11 +87,9 @@ impl Shards {
              sequence {sequence}, {had}",
             replica.addr, master.addr, votes.down, votes.voters,
         );
-        let after = self
-            .switch(place, stored, index, &replica.id, Some(sequence), text)
+        self.switch(place, stored, index, &replica.id, Some(sequence), text)
             .await
-            .map_err(|error| Refusal(error.to_string()))?;
-        Ok(after)
+            .map_err(|error| Refusal(error.to_string()))
     }
 
     /// Commits that a replica is the master, and the event with it, if the cluster is still the one that

@@ -34,10 +34,7 @@ impl Shards {
                     }
                 }
             }
-            tokio::select! {
-                () = ended.cancelled() => return,
-                () = sleep(TRY_AGAIN) => {}
-            }
+            ended.run_until_cancelled(sleep(TRY_AGAIN)).await;
         }
     }
 

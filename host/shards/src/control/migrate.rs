@@ -64,10 +64,7 @@ impl Shards {
                     tracing::warn!(%error, cluster = %place.1, "a migration's step was not stored");
                 }
             }
-            tokio::select! {
-                () = ended.cancelled() => return,
-                () = sleep(LOOK_AGAIN) => {}
-            }
+            ended.run_until_cancelled(sleep(LOOK_AGAIN)).await;
         }
     }
 

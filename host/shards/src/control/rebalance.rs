@@ -25,10 +25,7 @@ impl Shards {
                     tracing::warn!(%error, cluster = %place.1, "events could not be stored");
                 }
             }
-            tokio::select! {
-                () = ended.cancelled() => return,
-                () = sleep(LOOK) => {}
-            }
+            ended.run_until_cancelled(sleep(LOOK)).await;
         }
     }
 

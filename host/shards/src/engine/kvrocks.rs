@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Cmd, Pipeline};
+use redis::Pipeline;
 
 use super::info::{field, number, replication};
+use super::link::command;
 use super::{
     Access, Engine, Fitness, Links, Member, Migration, MigrationState, NodeError, Probe, Pushed,
     Standing, Started, Statistics, Stopped, Topology, Transfer,
@@ -38,11 +39,7 @@ impl Kvrocks {
     }
 
     async fn text(&self, node: &Access, words: &[&str]) -> Result<String, NodeError> {
-        let mut command = Cmd::new();
-        for word in words {
-            command.arg(word);
-        }
-        self.links.ask(node, &command).await
+        self.links.ask(node, &command(words)).await
     }
 }
 
@@ -59,9 +56,7 @@ impl Engine for Kvrocks {
         }
         let version = self.text(node, &["CLUSTERX", "VERSION"]).await?;
         // DBSIZE counts only after a scan: a random key says for certain whether there is one.
-        let mut random_key = Cmd::new();
-        random_key.arg("RANDOMKEY");
-        let key: Option<Vec<u8>> = self.links.ask(node, &random_key).await?;
+        let key: Option<Vec<u8>> = self.links.ask(node, &command(&["RANDOMKEY"])).await?;
         Ok(Fitness {
             id: None,
             in_cluster: parse_version(&version)?.is_some(),
@@ -161,8 +156,7 @@ impl Engine for Kvrocks {
 
     async fn compares_histories(&self, node: &Access) -> Result<bool, NodeError> {
         // It can be set in the node's configuration file only.
-        let mut get = Cmd::new();
-        get.arg("CONFIG").arg("GET").arg("use-rsid-psync");
+        let get = command(&["CONFIG", "GET", "use-rsid-psync"]);
         match self.links.ask::<Vec<String>>(node, &get).await {
             Ok(pairs) => Ok(pairs.get(1).is_some_and(|value| value == "yes")),
             Err(NodeError::Refused(_)) => Ok(false),

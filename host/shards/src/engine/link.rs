@@ -141,6 +141,15 @@ impl Links {
     }
 }
 
+/// A command by its words.
+pub(super) fn command(words: &[&str]) -> Cmd {
+    let mut command = Cmd::new();
+    for word in words {
+        command.arg(word);
+    }
+    command
+}
+
 fn unreachable(error: &RedisError) -> NodeError {
     NodeError::Unreachable(error.to_string())
 }

@@ -142,11 +142,21 @@ impl Shards {
         name: &str,
         reveal: bool,
     ) -> Result<ClusterView, ShardsError> {
+        Ok(self.viewed(namespace, name, reveal).await?.0)
+    }
+
+    async fn viewed(
+        &self,
+        namespace: &str,
+        name: &str,
+        reveal: bool,
+    ) -> Result<(ClusterView, Cluster), ShardsError> {
         let (in_namespace, called, stored) = self.find(namespace, name).await?;
         let (_, queue) = self.queue(&in_namespace, &called).await?;
         let moving = queue.jobs.iter().find(|job| job.state.is_under_way());
         let reveal = reveal.then_some(&self.secrets);
-        ClusterView::of(name, &stored.document, moving, reveal)
+        let view = ClusterView::of(name, &stored.document, moving, reveal)?;
+        Ok((view, stored.document))
     }
 
     /// A cluster with how each of its nodes is at the moment, as this member sees it.
@@ -159,8 +169,7 @@ impl Shards {
         name: &str,
         reveal: bool,
     ) -> Result<ClusterView, ShardsError> {
-        let mut view = self.cluster(namespace, name, reveal).await?;
-        let cluster = self.find(namespace, name).await?.2.document;
+        let (mut view, cluster) = self.viewed(namespace, name, reveal).await?;
         let seen = self.probe_all(&cluster).await;
         let ids = cluster.nodes().map(|(_, node)| node.id.clone());
         let mut statuses: HashMap<NodeId, NodeStatus> =

@@ -228,7 +228,7 @@ impl Shards {
     }
 
     /// Changes a cluster in the store, its addresses with it; answers it before and after.
-    async fn store(
+    pub(super) async fn store(
         &self,
         namespace: &str,
         name: &str,

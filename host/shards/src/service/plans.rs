@@ -36,8 +36,7 @@ struct Situation {
 }
 
 impl Situation {
-    /// What moves that were asked for by `trigger` are checked against. Where a person looks at a plan
-    /// before it is applied, slots need not cool down.
+    /// What moves are checked against.
     fn checks(&self, cool_down_ms: u64) -> Checks<'_> {
         Checks {
             cluster: &self.stored.document,
@@ -70,7 +69,7 @@ impl Shards {
         valid.await.map_err(policy_error)?;
         let situation = self.situation(namespace, name).await?;
         let cluster = &situation.stored.document;
-        let cool_down_ms = self.cool_down(cluster, request.trigger);
+        let cool_down_ms = self.cool_down(cluster, &request.trigger.to_string());
         let sample = self.sample(cluster).await;
         let shown = snapshot(
             cluster,
@@ -184,10 +183,7 @@ impl Shards {
                 }
             }
             let trigger = plan.trigger.clone();
-            let cool_down_ms = match trigger.as_str() {
-                "periodic" | "hot" => self.options.with(&cluster.settings).move_cool_down_ms,
-                _ => 0,
-            };
+            let cool_down_ms = self.cool_down(cluster, &trigger);
             for planned in &mut plan.moves {
                 if planned.refused.is_none() {
                     planned.refused = situation.checks(cool_down_ms).refuse(planned);
@@ -271,13 +267,14 @@ impl Shards {
         .map(drop)
     }
 
-    fn cool_down(&self, cluster: &Cluster, trigger: Trigger) -> u64 {
-        match trigger {
+    /// For how long a slot that was moved is left where it is, by what asked for the plan.
+    fn cool_down(&self, cluster: &Cluster, trigger: &str) -> u64 {
+        let unseen = [Trigger::Periodic, Trigger::Hot];
+        if unseen.iter().any(|unseen| unseen.to_string() == trigger) {
+            self.options.with(&cluster.settings).move_cool_down_ms
+        } else {
             // A person sees the plan before it is applied.
-            Trigger::Manual | Trigger::ScaleOut | Trigger::Drain => 0,
-            Trigger::Periodic | Trigger::Hot => {
-                self.options.with(&cluster.settings).move_cool_down_ms
-            }
+            0
         }
     }
 

@@ -1,12 +1,8 @@
 //! What an operator says of a cluster and of its shards. The nodes do not hear of it.
 
-use portolan_consensus::documents::{encode, until_settled};
-use portolan_consensus::{Space, Txn};
-
 use super::Shards;
 use crate::engine::NodeError;
 use crate::error::ShardsError;
-use crate::keys;
 use crate::model::{Cluster, Traits};
 use crate::options::{ClusterSettings, ShardsOptions};
 
@@ -108,24 +104,14 @@ impl Shards {
         Ok(())
     }
 
+    /// Changes what is known of a cluster and not told to its nodes; answers it.
     pub(super) async fn note(
         &self,
         namespace: &str,
         name: &str,
         change: impl Fn(&mut Cluster) -> Result<(), ShardsError> + Send + Sync,
     ) -> Result<Cluster, ShardsError> {
-        let change = &change;
-        until_settled(|| async move {
-            let (namespace, name, stored) = self.find(namespace, name).await?;
-            let mut cluster = stored.document;
-            change(&mut cluster)?;
-            let key = keys::cluster(&namespace, &name);
-            let txn = Txn::new()
-                .guard(Space::Shards, key.as_str(), stored.modified)
-                .put(Space::Shards, key, encode(&cluster));
-            self.documents.commit(txn).await?;
-            Ok::<_, ShardsError>(cluster)
-        })
-        .await
+        let (_, _, cluster) = self.store(namespace, name, change).await?;
+        Ok(cluster)
     }
 }

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Value};
 use tokio::time::Instant;
 
 use super::Redis;
@@ -284,10 +284,8 @@ impl Redis {
             migrate.arg("AUTH").arg(password.as_str());
         }
         migrate.arg("KEYS").arg(&keys);
-        let mut pipeline = Pipeline::new();
-        pipeline.add_command(migrate).ignore();
         self.slow_links
-            .ask_all::<Value>(&transfer.source, &pipeline)
+            .ask::<Value>(&transfer.source, &migrate)
             .await?;
         Ok(keys.len() as u64)
     }

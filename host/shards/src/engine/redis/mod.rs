@@ -13,10 +13,11 @@ mod view;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Cmd, FromRedisValue, Pipeline};
+use redis::{FromRedisValue, Pipeline};
 
 use self::view::View;
 use super::info::{field, number, replication};
+use super::link::command;
 use super::{
     Access, Engine, Fitness, Links, Migration, NodeError, Probe, Pushed, SlotStatistics, Standing,
     Started, Statistics, Stopped, Topology, Transfer,
@@ -78,7 +79,7 @@ impl Engine for Redis {
         let keys: u64 = self.ask(node, &["DBSIZE"]).await?;
         Ok(Fitness {
             id: Some(view.me().id.clone()),
-            in_cluster: view.entries.len() > 1 || !view.me().slots.is_empty(),
+            in_cluster: view.is_in_cluster(),
             is_empty: keys == 0,
         })
     }
@@ -106,8 +107,7 @@ impl Engine for Redis {
 
     async fn topology(&self, node: &Access) -> Result<Option<Topology>, NodeError> {
         let view = self.view(node).await?;
-        let in_cluster = view.entries.len() > 1 || !view.me().slots.is_empty();
-        Ok(in_cluster.then(|| view.topology()))
+        Ok(view.is_in_cluster().then(|| view.topology()))
     }
 
     async fn push(
@@ -216,12 +216,4 @@ fn slot_stats(answer: &redis::Value) -> Vec<SlotStatistics> {
         }
     };
     rows.into_iter().map(read).collect()
-}
-
-fn command(words: &[&str]) -> Cmd {
-    let mut command = Cmd::new();
-    for word in words {
-        command.arg(word);
-    }
-    command
 }

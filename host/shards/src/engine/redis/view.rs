@@ -59,6 +59,11 @@ impl View {
         &self.entries[self.me]
     }
 
+    /// Whether it knows other nodes, or serves slots.
+    pub(super) fn is_in_cluster(&self) -> bool {
+        self.entries.len() > 1 || !self.me().slots.is_empty()
+    }
+
     /// What it says of a node.
     pub(super) fn get(&self, id: &NodeId) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.id == *id)
