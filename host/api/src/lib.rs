@@ -25,6 +25,7 @@ mod raft_peers;
 mod router;
 mod serve;
 mod shards;
+mod sse;
 mod state;
 
 pub use address::{AddressError, check_address};

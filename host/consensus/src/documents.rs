@@ -117,6 +117,14 @@ impl Documents {
         Self { member, space }
     }
 
+    pub(crate) fn member(&self) -> &Member {
+        &self.member
+    }
+
+    pub(crate) fn space(&self) -> Space {
+        self.space
+    }
+
     /// Reads one document.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ mod files;
 mod group;
 mod identity;
 mod join;
+mod journal;
 mod key;
 mod leader;
 mod leading;
@@ -45,6 +46,7 @@ mod watch;
 
 pub use ask::AskError;
 pub use error::{Error, StartError};
+pub use journal::{Journal, JournalEvent, Kind};
 pub use key::{ClusterKey, SealError};
 pub use member::{Committed, Leadership, Member, NotReady};
 pub use membership::MembershipChange;

@@ -1,14 +1,10 @@
 //! What happened to a cluster: the last events, oldest first, kept beside it in the store.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use portolan_consensus::documents::Document;
+use portolan_consensus::JournalEvent;
 use serde::{Deserialize, Serialize};
-
-/// How many events are kept.
-const KEPT: usize = 500;
 
 /// What kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,42 +61,8 @@ impl fmt::Display for EventKind {
 /// An event that is to be stored.
 pub(crate) type NewEvent = (EventKind, String);
 
-/// One event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// Grows by one with each event of the cluster.
-    pub number: u64,
-    /// Milliseconds since 1970, by the clock of the member that wrote it.
-    pub at_ms: u64,
-    /// What kind.
-    pub kind: EventKind,
-    /// What happened, in a sentence.
-    pub text: String,
-}
-
-/// A cluster's last events.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Events {
-    next: u64,
-    pub(crate) entries: VecDeque<Event>,
-}
-
-impl Document for Events {}
-
-impl Events {
-    pub(crate) fn push(&mut self, kind: EventKind, text: String) {
-        self.entries.push_back(Event {
-            number: self.next,
-            at_ms: now_ms(),
-            kind,
-            text,
-        });
-        self.next += 1;
-        while self.entries.len() > KEPT {
-            self.entries.pop_front();
-        }
-    }
-}
+/// One event of a cluster.
+pub type Event = JournalEvent<EventKind>;
 
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
@@ -108,20 +70,4 @@ pub(crate) fn now_ms() -> u64 {
     since.map_or(0, |time| {
         u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_are_kept_and_numbered_on() {
-        let mut events = Events::default();
-        for _ in 0..KEPT + 3 {
-            events.push(EventKind::NodeUp, "up".into());
-        }
-        assert_eq!(events.entries.len(), KEPT);
-        let numbers: Vec<u64> = events.entries.iter().map(|event| event.number).collect();
-        assert_eq!((numbers[0], numbers[KEPT - 1]), (3, KEPT as u64 + 2));
-    }
 }

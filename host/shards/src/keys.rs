@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `namespace/<namespace>` | [`Namespace`](crate::model::Namespace): its clusters' names |
 //! | `cluster/<namespace>/<cluster>` | [`Cluster`](crate::Cluster): its desired topology |
-//! | `events/<namespace>/<cluster>` | [`Events`](crate::events::Events): what happened to it |
+//! | `events/<namespace>/<cluster>` | [`Journal`](portolan_consensus::Journal): what happened to it |
 //! | `migrations/<namespace>/<cluster>` | [`Migrations`](crate::migration::Migrations): its queue |
 //! | `plans/<namespace>/<cluster>` | [`Plans`](crate::plans::Plans): what policies proposed |
 //! | `address/<host:port>` | [`AddressOwner`](crate::model::AddressOwner): the cluster that has it |
