@@ -1,0 +1,4 @@
+//! The sockets.
+
+pub(crate) mod tcp;
+pub(crate) mod udp;

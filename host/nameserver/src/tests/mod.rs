@@ -1,0 +1,5 @@
+mod answering;
+mod fixtures;
+mod provider;
+mod replying;
+mod serving;
