@@ -8,10 +8,12 @@ RUNNER    := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run
 
 .PHONY: run test bench lint plugins powerdns valkey fmt clean
 
-## Build everything and start a group of one on 127.0.0.1:8420, its data in ./portolan-data.
+## Build everything and start a group of one on 127.0.0.1:8420, its data in ./portolan-data, that also
+## answers DNS queries on 127.0.0.1:8453, with the lines of examples/lines.txt.
 run: plugins
 	cargo build
-	target/debug/portolan serve --plugins $(DIST)
+	PORTOLAN_DNS_LINES=examples/lines.txt \
+	  target/debug/portolan serve --plugins $(DIST) --dns-listen 127.0.0.1:8453
 
 ## All tests: units, then the real daemon against real servers.
 test: plugins

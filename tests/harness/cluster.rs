@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::daemon::Daemon;
+use crate::network::Network;
 use crate::wait::eventually;
 
 /// What a group is started with.
@@ -17,6 +19,9 @@ pub struct Setup {
     pub config: String,
     /// Every member's plugin directory.
     pub plugins: Option<PathBuf>,
+    /// The network on whose hosts the members run, member 1 on host 0; this host's loopback where it is
+    /// none.
+    pub network: Option<Arc<Network>>,
     /// Where the members keep their files; the system's temporary directory where it is none.
     pub below: Option<PathBuf>,
 }
@@ -66,7 +71,11 @@ impl Cluster {
 
     /// Another member for this group, not started.
     pub fn new_member(&self, id: u64) -> Daemon {
-        let member = Daemon::new(self.home.path(), id).config(&self.setup.config);
+        let mut member = Daemon::new(self.home.path(), id).config(&self.setup.config);
+        if let Some(network) = &self.setup.network {
+            let host = u8::try_from(id - 1).expect("a host's number");
+            member = member.at(network, host);
+        }
         match &self.setup.plugins {
             Some(directory) => member.plugins(directory),
             None => member,

@@ -4,11 +4,13 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::network::Network;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::wait::{PATIENCE, eventually_within};
@@ -21,12 +23,14 @@ const STOPS_WITHIN: Duration = Duration::from_secs(30);
 pub struct Daemon {
     id: u64,
     tells_id: bool,
-    host: &'static str,
+    host: String,
     port: Port,
     home: PathBuf,
     data: PathBuf,
     config: String,
     arguments: Vec<String>,
+    /// Where it runs, if not on this host.
+    at: Option<(Arc<Network>, u8)>,
     process: Option<Process>,
 }
 
@@ -40,12 +44,13 @@ impl Daemon {
         Self {
             id,
             tells_id: true,
-            host: "127.0.0.1",
+            host: "127.0.0.1".to_owned(),
             port: Port::reserve(),
             home,
             data,
             config: String::new(),
             arguments: vec![],
+            at: None,
             process: None,
         }
     }
@@ -66,9 +71,17 @@ impl Daemon {
 
     /// Listens on another host's address than loopback's.
     #[must_use]
-    pub fn host(mut self, host: &'static str) -> Self {
-        self.host = host;
+    pub fn host(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
         self
+    }
+
+    /// Runs on a host of a network, and listens at its address.
+    #[must_use]
+    pub fn at(mut self, network: &Arc<Network>, host: u8) -> Self {
+        self.host = network.address(host).to_string();
+        self.at = Some((Arc::clone(network), host));
+        self.argument("--insecure")
     }
 
     /// Does not say its id, so that it has to get one.
@@ -138,6 +151,9 @@ impl Daemon {
             command.arg("--config").arg(self.write_config());
         }
         command.args(&self.arguments);
+        if let Some((network, host)) = &self.at {
+            command = network.on(*host, &command);
+        }
         let name = format!("member {} at {}", self.id, self.address());
         self.process = Some(Process::start(&name, command, &self.home.join("log")));
     }

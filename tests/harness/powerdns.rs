@@ -265,7 +265,7 @@ fn configuration(options: &PowerDnsOptions, home: &TempDir) -> String {
          webserver=yes\n\
          webserver-address={}\n\
          webserver-port={}\n\
-         webserver-allow-from=127.0.0.0/8\n\
+         webserver-allow-from=127.0.0.0/8,10.0.0.0/8\n\
          api=yes\n\
          api-key={key}\n\
          daemon=no\n\

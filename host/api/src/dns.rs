@@ -1,13 +1,20 @@
 //! DNS steering: `/api/v1/dns/…`. Bodies go to the steering crate as they are; it knows what they
 //! mean and where they are wrong.
 
+pub(crate) mod events;
+pub(crate) mod services;
+pub(crate) mod sites;
+pub(crate) mod webhooks;
+
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use portolan_consensus::Revision;
-use portolan_steering::{BindingView, HistoryEntry, PlanView, RecordsView, ZoneStatus};
+use portolan_steering::{
+    BindingView, HistoryEntry, PlanView, RecordsView, ZoneChange, ZoneStatus, ZoneView,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -56,6 +63,16 @@ pub(crate) struct Statuses {
 #[derive(Serialize)]
 pub(crate) struct Changes {
     changes: Vec<HistoryEntry>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Zones {
+    zones: Vec<ZoneView>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct AllChanges {
+    changes: Vec<ZoneChange>,
 }
 
 /// A document and its revision, which becomes the answer's `ETag`.
@@ -173,6 +190,27 @@ pub(crate) async fn history(
     Ok(Json(Changes {
         changes: state.steering.history(&zone).await?,
     }))
+}
+
+/// `GET /api/v1/dns/zones`
+pub(crate) async fn zones(State(state): Shared) -> Result<Json<Zones>, ApiError> {
+    let zones = state.steering.zones().await?;
+    Ok(Json(Zones { zones }))
+}
+
+/// `GET /api/v1/dns/history`: the last changes in all zones.
+pub(crate) async fn histories(State(state): Shared) -> Result<Json<AllChanges>, ApiError> {
+    let changes = state.steering.histories().await?;
+    Ok(Json(AllChanges { changes }))
+}
+
+/// `POST /api/v1/dns/apply`: what the plan says, now, whatever was waited for. The answer is the plan.
+pub(crate) async fn apply(
+    State(state): Shared,
+    Params(OneZone { zone }): Params<OneZone>,
+) -> Result<(StatusCode, Json<Plans>), ApiError> {
+    let zones = state.steering.apply(zone.as_deref()).await?;
+    Ok((StatusCode::ACCEPTED, Json(Plans { zones })))
 }
 
 /// `GET /api/v1/dns/plan`: what would be done now. Changes nothing.

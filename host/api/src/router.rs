@@ -37,7 +37,14 @@ pub fn router(state: Arc<ApiState>) -> Router {
             get(raft_peers::list).post(raft_peers::change),
         )
         .add("/api/v1/plugins", Scope::Plugins, get(plugins::list))
-        .add("/api/v1/plugins/{name}", Scope::Plugins, get(plugins::one))
+        .add("/api/v1/plugins/{name}", Scope::Plugins, get(plugins::one));
+    sharded_clusters(steering(routes))
+        .finish()
+        .with_state(state)
+}
+
+fn steering(routes: Routes<'_>) -> Routes<'_> {
+    routes
         .add("/api/v1/dns/providers", Scope::Dns, get(dns::providers))
         .add(
             "/api/v1/dns/providers/{name}",
@@ -58,8 +65,57 @@ pub fn router(state: Arc<ApiState>) -> Router {
             get(dns::history),
         )
         .add("/api/v1/dns/plan", Scope::Dns, get(dns::plan))
-        .add("/api/v1/dns/status", Scope::Dns, get(dns::status));
-    sharded_clusters(routes).finish().with_state(state)
+        .add("/api/v1/dns/status", Scope::Dns, get(dns::status))
+        .add("/api/v1/dns/zones", Scope::Dns, get(dns::zones))
+        .add("/api/v1/dns/history", Scope::Dns, get(dns::histories))
+        .add("/api/v1/dns/apply", Scope::Dns, post(dns::apply))
+        .add("/api/v1/dns/sites", Scope::Dns, get(dns::sites::list))
+        .add(
+            "/api/v1/dns/sites/{code}",
+            Scope::Dns,
+            get(dns::sites::one)
+                .put(dns::sites::put)
+                .patch(dns::sites::patch)
+                .delete(dns::sites::delete),
+        )
+        .add(
+            "/api/v1/dns/sites/{code}/drain",
+            Scope::Dns,
+            post(dns::sites::drain),
+        )
+        .add(
+            "/api/v1/dns/sites/{code}/resume",
+            Scope::Dns,
+            post(dns::sites::resume),
+        )
+        .add(
+            "/api/v1/dns/sites/{code}/force",
+            Scope::Dns,
+            post(dns::sites::force),
+        )
+        .add("/api/v1/dns/services", Scope::Dns, get(dns::services::list))
+        .add(
+            "/api/v1/dns/services/{name}",
+            Scope::Dns,
+            get(dns::services::one)
+                .put(dns::services::put)
+                .patch(dns::services::patch)
+                .delete(dns::services::delete),
+        )
+        .add("/api/v1/dns/webhooks", Scope::Dns, get(dns::webhooks::list))
+        .add(
+            "/api/v1/dns/webhooks/{name}",
+            Scope::Dns,
+            get(dns::webhooks::one)
+                .put(dns::webhooks::put)
+                .delete(dns::webhooks::delete),
+        )
+        .add(
+            "/api/v1/dns/webhooks/{name}/test",
+            Scope::Dns,
+            post(dns::webhooks::test),
+        )
+        .add("/api/v1/dns/events", Scope::Dns, get(dns::events::events))
 }
 
 fn sharded_clusters(routes: Routes<'_>) -> Routes<'_> {

@@ -92,6 +92,9 @@ pub struct Options {
     /// A directory of plugins to load and follow
     #[arg(long, value_name = "DIR")]
     pub plugins: Option<PathBuf>,
+    /// Where to answer DNS queries, over UDP and TCP [default: nowhere]
+    #[arg(long, value_name = "IP:PORT")]
+    pub dns_listen: Option<SocketAddr>,
     /// A member of the group to join; may be given several times
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
     pub join: Vec<String>,
@@ -149,6 +152,12 @@ impl Options {
             ("data", "--data", self.data.as_ref().map(path)),
             ("id", "--id", self.id.map(Value::from)),
             ("plugins", "--plugins", self.plugins.as_ref().map(path)),
+            (
+                "dns.listen",
+                "--dns-listen",
+                self.dns_listen
+                    .map(|listen| Value::from(listen.to_string())),
+            ),
             ("join", "--join", list(&self.join)),
             (
                 "standby",

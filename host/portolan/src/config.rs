@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use portolan_api::{AddressError, check_address};
 use portolan_consensus::{Limits, MemberId, RaftOptions};
+use portolan_nameserver::Options as NameserverOptions;
 use portolan_sandbox::SandboxOptions;
 use portolan_shards::ShardsOptions;
-use portolan_steering::SteeringOptions;
+use portolan_steering::{DetectOptions, ProbeOptions, SendOptions, SteeringOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::layers::Source;
@@ -48,6 +49,14 @@ pub struct Config {
     pub shards: ShardsOptions,
     /// How DNS zones are kept.
     pub steering: SteeringOptions,
+    /// What health checks of sites and services may do.
+    pub checks: ProbeOptions,
+    /// How the addresses of this member's site are looked for.
+    pub addresses: DetectOptions,
+    /// How webhooks are told.
+    pub notify: SendOptions,
+    /// The DNS server that this member is.
+    pub dns: NameserverOptions,
 }
 
 impl Default for Config {
@@ -67,6 +76,10 @@ impl Default for Config {
             sandbox: SandboxOptions::default(),
             shards: ShardsOptions::default(),
             steering: SteeringOptions::default(),
+            checks: ProbeOptions::default(),
+            addresses: DetectOptions::default(),
+            notify: SendOptions::default(),
+            dns: NameserverOptions::default(),
         }
     }
 }

@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use portolan_api::{ApiState, Door, HttpMetrics, register_process, router, serve};
 use portolan_consensus::{Member, Options, StartError, StartMode};
+use portolan_nameserver::{LocalProviders, Nameserver};
 use portolan_sandbox::{Plugins, Sandbox, SandboxOptions, SetupError};
 use portolan_shards::Shards;
 use portolan_shards::engine::Engines;
-use portolan_steering::Steering;
+use portolan_steering::{
+    Detector, Ports, ProbeSetupError, Prober, Sender, Steering, SteeringError,
+};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::cluster_nodes::ClusterNodes;
 use crate::config::Config;
 
 /// Where compiled plugins are kept, in the data directory, unless the configuration says otherwise.
@@ -74,13 +78,15 @@ impl Daemon {
         let server = serve(listener, door.clone(), stop.clone().cancelled_owned());
         let server = AbortOnDropHandle::new(tokio::spawn(server));
 
-        let state = tokio::select! {
-            state = start(config, registry, address) => Arc::new(state?),
+        let (state, nameserver) = tokio::select! {
+            started = start(config, registry, address) => started?,
             () = &mut shutdown => return Ok(()),
         };
+        let state = Arc::new(state);
         let member = state.member.clone();
         let steering = tokio::spawn(Arc::clone(&state.steering).run(stop.clone()));
         let shards = tokio::spawn(Arc::clone(&state.shards).run(stop.clone()));
+        let nameserver = tokio::spawn(answer_queries(nameserver, stop.clone()));
         door.open(router(state));
         let announcement = AbortOnDropHandle::new(tokio::spawn(announce(member.clone(), address)));
 
@@ -95,6 +101,7 @@ impl Daemon {
             ("server", server.await),
             ("steering", steering.await),
             ("sharded clusters", shards.await),
+            ("nameserver", nameserver.await),
         ] {
             if let Err(error) = ended {
                 tracing::error!(part, %error, "a part of the daemon had failed");
@@ -107,12 +114,20 @@ impl Daemon {
     }
 }
 
+/// Answers DNS queries until `stop`, where this member is to.
+async fn answer_queries(nameserver: Option<Nameserver>, stop: CancellationToken) {
+    if let Some(nameserver) = nameserver {
+        tracing::info!(listen = %nameserver.address(), "answering DNS queries");
+        nameserver.run(stop).await;
+    }
+}
+
 /// Starts the parts, from the bottom up.
 async fn start(
     config: Config,
     registry: Registry,
     address: SocketAddr,
-) -> Result<ApiState, DaemonError> {
+) -> Result<(ApiState, Option<Nameserver>), DaemonError> {
     register_process(&registry)?;
     let http = HttpMetrics::register(&registry)?;
     let advertise = config.advertise.unwrap_or_else(|| address.to_string());
@@ -133,12 +148,20 @@ async fn start(
     .await?;
     let sandbox = Sandbox::new(sandbox, &registry)?;
     let plugins = Plugins::open(sandbox, config.plugins).await?;
-    let providers = Arc::new(plugins.clone());
-    let steering = Steering::new(member.clone(), providers, config.steering, &registry)?;
     let engines = Engines::new(&format!("portolan-{}", member.id()));
     let policies = Arc::new(plugins.clone());
     let shards = Shards::new(member.clone(), engines, policies, config.shards, &registry)?;
-    Ok(ApiState {
+    let providers = LocalProviders::new(member.clone(), Arc::new(plugins.clone()));
+    let ports = Ports {
+        providers: Arc::new(providers),
+        clusters: Arc::new(ClusterNodes(Arc::clone(&shards))),
+        prober: Prober::new(config.checks)?,
+        detector: Detector::new(config.addresses).map_err(DaemonError::Steering)?,
+        sender: Sender::new(config.notify).map_err(DaemonError::Steering)?,
+    };
+    let steering = Steering::new(member.clone(), ports, config.steering, &registry)?;
+    let nameserver = Nameserver::start(member.clone(), config.dns, &registry).await?;
+    let state = ApiState {
         member,
         shards,
         steering,
@@ -146,7 +169,8 @@ async fn start(
         limits: config.limits,
         registry,
         http,
-    })
+    };
+    Ok((state, nameserver))
 }
 
 /// The sandbox's options, with what only the daemon knows filled in.
@@ -204,6 +228,15 @@ pub enum DaemonError {
     /// The plugin host did not start.
     #[error(transparent)]
     Sandbox(#[from] SetupError),
+    /// The checks cannot be made.
+    #[error(transparent)]
+    Checks(#[from] ProbeSetupError),
+    /// Addresses cannot be looked for, or webhooks not be told.
+    #[error(transparent)]
+    Steering(SteeringError),
+    /// DNS queries cannot be answered.
+    #[error(transparent)]
+    Nameserver(#[from] portolan_nameserver::StartError),
     /// Two parts measure under one name.
     #[error("the measurements cannot be set up: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -225,6 +258,8 @@ impl DaemonError {
             self,
             Self::Member(StartError::Options(_) | StartError::StandbyWithoutId)
                 | Self::Sandbox(SetupError::Option { .. })
+                | Self::Checks(_)
+                | Self::Steering(_)
         )
     }
 }

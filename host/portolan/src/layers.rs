@@ -107,7 +107,8 @@ pub fn env_name(option: &str) -> String {
 fn options() -> BTreeMap<String, Json> {
     fn collect(prefix: &str, value: Json, into: &mut BTreeMap<String, Json>) {
         match value {
-            Json::Object(section) => {
+            // An empty one is an option whose keys the operator chooses.
+            Json::Object(section) if !section.is_empty() => {
                 for (key, value) in section {
                     collect(&join(prefix, &key), value, into);
                 }
@@ -118,7 +119,7 @@ fn options() -> BTreeMap<String, Json> {
         }
     }
     let mut known = BTreeMap::new();
-    // All of `Config` is numbers, texts and lists: it has a JSON form. Were a part ever to lose it,
+    // All of `Config` is numbers, texts, lists and maps: it has a JSON form. Were a part ever to lose it,
     // every test of this module would fail for want of options.
     collect(
         "",
@@ -155,7 +156,7 @@ impl Layers {
         };
         let document = DeTable::parse(&text).map_err(wrong)?;
         let mut found = Vec::new();
-        keys("", document.get_ref(), &mut found);
+        keys("", document.get_ref(), &self.known, &mut found);
         for (key, at) in &found {
             if !self.known.contains_key(key) {
                 return Err(ConfigError::UnknownKey {
@@ -272,13 +273,20 @@ fn parse(table: Table) -> Result<Config, ConfigError> {
 }
 
 /// Every key of a document that is not a section, with the offset where it stands.
-fn keys(prefix: &str, table: &DeTable<'_>, into: &mut Vec<(String, usize)>) {
+fn keys(
+    prefix: &str,
+    table: &DeTable<'_>,
+    known: &BTreeMap<String, Json>,
+    into: &mut Vec<(String, usize)>,
+) {
     for (key, value) in table {
         let path = join(prefix, key.get_ref());
         match Spanned::get_ref(value) {
-            DeValue::Table(section) if !section.is_empty() => keys(&path, section, into),
+            DeValue::Table(section) if !section.is_empty() && !known.contains_key(&path) => {
+                keys(&path, section, known, into);
+            }
             // A section without keys says nothing.
-            DeValue::Table(_) => {}
+            DeValue::Table(section) if section.is_empty() => {}
             _ => into.push((path, key.span().start)),
         }
     }
@@ -338,7 +346,8 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> &'a str {
     known
         .min_by_key(|candidate| {
             let whole = strsim::damerau_levenshtein(name, candidate);
-            whole.min(strsim::damerau_levenshtein(&last(name), &last(candidate)))
+            let by_last = strsim::damerau_levenshtein(&last(name), &last(candidate));
+            (whole.min(by_last), whole)
         })
         .map_or("", String::as_str)
 }
@@ -348,20 +357,23 @@ impl fmt::Display for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let values = Table::try_from(&self.config).map_err(|_| fmt::Error)?;
         let known = options();
-        let (in_sections, at_top): (Vec<_>, Vec<_>) = known
-            .keys()
-            .map(String::as_str)
-            .partition(|path| path.contains('.'));
-        let mut section = "";
-        for path in at_top.into_iter().chain(in_sections) {
-            let (of, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let split = |path: &'_ String| match path.rsplit_once('.') {
+            Some((section, key)) => (section.to_owned(), key.to_owned()),
+            None => (String::new(), path.clone()),
+        };
+        // What is in no section comes first, and each section once.
+        let mut paths: Vec<(String, String)> = known.keys().map(split).collect();
+        paths.sort();
+        let mut section = String::new();
+        for (of, key) in paths {
+            let path = join(&of, &key);
             if of != section {
                 write!(f, "\n[{of}]\n")?;
                 section = of;
             }
-            let source = self.sources.get(path).unwrap_or(&Source::Default);
-            match find(&values, path) {
-                Some(value) => writeln!(f, "{key} = {}  # {source}", shown(key, value))?,
+            let source = self.sources.get(&path).unwrap_or(&Source::Default);
+            match find(&values, &path) {
+                Some(value) => writeln!(f, "{key} = {}  # {source}", shown(&key, value))?,
                 None => writeln!(f, "# {key}: not set")?,
             }
         }

@@ -11,6 +11,7 @@
 
 pub mod cli;
 pub mod client;
+mod cluster_nodes;
 pub mod config;
 pub mod daemon;
 mod layers;

@@ -143,8 +143,7 @@ impl Steering {
             let standing = self.standing(&name, revision).await?;
             let stored = standing.clone().ok_or_else(|| no_binding(&name))?;
             let view = BindingView::new(name.clone(), stored);
-            let mut document = serde_json::to_value(view)
-                .map_err(|error| SteeringError::invalid("", error.to_string()))?;
+            let mut document = input::document(&view)?;
             input::merge(&mut document, &patch);
             self.replace_binding(&name, standing, input::parse(document)?, force)
                 .await

@@ -11,6 +11,7 @@
 //!   is that of our own set which clashes with its replacement (a CNAME with anything else).
 //! * An [`Observation`](crate::Observation) is always a whole zone: a partial read never gets this far.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::names::{DomainName, LineCode};
@@ -82,6 +83,7 @@ struct Decision<'a> {
     situation: Situation<'a>,
     actions: Vec<Action>,
     refused: Vec<Refusal>,
+    warnings: Vec<Refusal>,
     confirmed: BTreeMap<RecordKey, RecordData>,
     forgotten: BTreeSet<RecordKey>,
 }
@@ -92,6 +94,7 @@ impl<'a> Decision<'a> {
             situation,
             actions: Vec::new(),
             refused: Vec::new(),
+            warnings: Vec::new(),
             confirmed: BTreeMap::new(),
             forgotten: BTreeSet::new(),
         }
@@ -104,9 +107,10 @@ impl<'a> Decision<'a> {
             Ok(target) => target,
             Err(reason) => return self.refuse(key, reason),
         };
+        self.warn_of_another_ttl(wanted, &target);
         let owned = self.situation.owned.get(key);
         let Some(observed) = self.situation.observed.sets.get(key) else {
-            return self.keep_absent(target, owned);
+            return self.keep_absent(wanted, target, owned);
         };
         let same = observed.data == target.data;
         match owned.filter(|owned| owned.recognises(&observed.data)) {
@@ -121,10 +125,11 @@ impl<'a> Decision<'a> {
             }
             Some(owned) => {
                 let drift = owned.was_changed_outside(&observed.data);
-                let reason = match (drift, owned.pending.is_empty()) {
-                    (true, _) => "changed outside",
-                    (false, true) => "the wanted state changed",
-                    (false, false) => "the last change was not completed",
+                let reason = match (drift, owned.pending.is_empty(), &wanted.why) {
+                    (true, ..) => "changed outside".into(),
+                    (false, true, Some(why)) => why.clone().into(),
+                    (false, true, None) => "the wanted state changed".into(),
+                    (false, false, _) => "the last change was not completed".into(),
                 };
                 self.update(observed, target, reason, drift);
             }
@@ -132,7 +137,7 @@ impl<'a> Decision<'a> {
                 self.confirmed.insert(key.clone(), observed.data.clone());
                 self.leave(key, "adopted as it stands");
             }
-            None if wanted.adopt => self.update(observed, target, "adopted", false),
+            None if wanted.adopt => self.update(observed, target, "adopted".into(), false),
             None => {
                 // Whoever made it while our create was on its way keeps it.
                 if owned.is_some() {
@@ -166,7 +171,17 @@ impl<'a> Decision<'a> {
         }
     }
 
-    fn keep_absent(&mut self, target: RecordSet, owned: Option<&Owned>) {
+    fn warn_of_another_ttl(&mut self, wanted: &Wanted, target: &RecordSet) {
+        let (asked, given) = (wanted.ttl.seconds(), target.data.ttl);
+        if asked != given {
+            let reason =
+                format!("a TTL of {asked} s is wanted, and the provider makes it {given} s");
+            let key = wanted.key.clone();
+            self.warnings.push(Refusal { key, reason });
+        }
+    }
+
+    fn keep_absent(&mut self, wanted: &Wanted, target: RecordSet, owned: Option<&Owned>) {
         if owned.is_some_and(|owned| self.is_settling(owned)) {
             return self.leave(&target.key, Action::WAITING);
         }
@@ -177,10 +192,10 @@ impl<'a> Decision<'a> {
             key: target.key.clone(),
             before: None,
             after: Some(target),
-            reason: if vanished {
-                "removed outside"
-            } else {
-                "not in the zone"
+            reason: match &wanted.why {
+                _ if vanished => "removed outside".into(),
+                Some(why) => why.clone().into(),
+                None => "not in the zone".into(),
             },
             drift: vanished,
         });
@@ -188,6 +203,9 @@ impl<'a> Decision<'a> {
 
     /// Decides on a set of ours that is no longer wanted.
     fn retire(&mut self, key: &RecordKey, owned: &Owned) {
+        if let Some(why) = self.situation.kept.get(key) {
+            return self.leave(key, why.clone());
+        }
         let observed = match self.situation.observed.sets.get(key) {
             Some(observed) if owned.recognises(&observed.data) => observed,
             None if self.is_settling(owned) => return self.leave(key, Action::WAITING),
@@ -205,12 +223,18 @@ impl<'a> Decision<'a> {
             key: key.clone(),
             before: Some(observed.clone()),
             after: None,
-            reason: "no longer wanted",
+            reason: "no longer wanted".into(),
             drift: false,
         });
     }
 
-    fn update(&mut self, before: &RecordSet, target: RecordSet, reason: &'static str, drift: bool) {
+    fn update(
+        &mut self,
+        before: &RecordSet,
+        target: RecordSet,
+        reason: Cow<'static, str>,
+        drift: bool,
+    ) {
         // What the provider keeps beside the data is not ours to change.
         let after = RecordSet {
             comment: before.comment.clone(),
@@ -228,13 +252,13 @@ impl<'a> Decision<'a> {
         });
     }
 
-    fn leave(&mut self, key: &RecordKey, reason: &'static str) {
+    fn leave(&mut self, key: &RecordKey, reason: impl Into<Cow<'static, str>>) {
         self.actions.push(Action {
             kind: ActionKind::None,
             key: key.clone(),
             before: None,
             after: None,
-            reason,
+            reason: reason.into(),
             drift: false,
         });
     }
@@ -379,6 +403,7 @@ impl<'a> Decision<'a> {
             unmanaged: unmanaged + observed.foreign,
             actions: in_order(self.actions, needs_default_line),
             refused: self.refused,
+            warnings: self.warnings,
             confirmed: self.confirmed,
             forgotten: self.forgotten,
         }

@@ -8,8 +8,18 @@
 //! | `owned/<zone>` | [`OwnedSets`]: what is ours of what stands there | the leader |
 //! | `history/<zone>` | [`History`]: the last changes | the leader |
 //! | `status/<zone>` | [`crate::ZoneStatus`]: how it went | the leader |
+//! | `site/<code in lower case>` | [`crate::sites::Site`] | operators |
+//! | `service/<name>` | [`crate::services::Service`] | operators |
+//! | `zone-services/<zone>` | [`ZoneServices`]: the services that have records there | with the service |
+//! | `owners/<service>` | [`crate::assign::Owners`]: who serves its lines | the leader |
+//! | `verdict/<target>` | [`crate::check::Verdict`]: whether what is checked is up | the leader |
+//! | `presence/<code in lower case>` | [`crate::presence::Presence`]: addresses found there | its member |
+//! | `apply/<zone>`, `apply/` | [`AskedFor`]: look at a zone, or at all, now | operators |
+//! | `webhook/<name>` | [`crate::webhooks::SealedWebhook`] | operators |
+//! | `alarms/<webhook>` | [`crate::alarm::Told`]: what it was told | the leader |
+//! | `events` | the journal of sites and lines | the leader, operators |
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use portolan_consensus::documents::Document;
 pub(crate) use portolan_consensus::documents::encode;
@@ -17,7 +27,7 @@ use portolan_sandbox::HostGrant;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::names::{BindingName, ZoneName};
+use crate::names::{BindingName, ServiceName, ZoneName};
 use crate::plan::{Owned, Ownership, Wanted};
 use crate::provider::{RecordData, RecordKey};
 
@@ -48,6 +58,19 @@ pub(crate) struct Serves {
 pub(crate) struct ZoneRecords {
     /// The record sets, sorted by key.
     pub(crate) records: Vec<Wanted>,
+}
+
+/// The services that have records in a zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ZoneServices {
+    pub(crate) services: BTreeSet<ServiceName>,
+}
+
+/// An operator wants a zone looked at now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AskedFor {
+    /// When. Milliseconds since 1970.
+    pub(crate) at_ms: u64,
 }
 
 /// Where the sets of [`OwnedSets`] were written to. As soon as it is another place, ownership is in
@@ -156,6 +179,9 @@ impl History {
 
 impl Document for Binding {}
 impl Document for Serves {}
+impl Document for crate::check::Verdict {}
+impl Document for ZoneServices {}
+impl Document for AskedFor {}
 impl Document for ZoneRecords {}
 impl Document for OwnedSets {}
 impl Document for History {}
@@ -163,7 +189,7 @@ impl Document for crate::status::ZoneStatus {}
 
 /// The keys of the documents.
 pub(crate) mod keys {
-    use crate::names::{BindingName, ZoneName};
+    use crate::names::{BindingName, ServiceName, SiteCode, ZoneName};
 
     /// Where all bindings begin.
     pub(crate) const PROVIDERS: &str = "provider/";
@@ -173,6 +199,71 @@ pub(crate) mod keys {
     pub(crate) const STATUSES: &str = "status/";
     /// Where all [`super::Serves`] begin.
     pub(crate) const SERVES: &str = "serves/";
+    /// Where all sites begin.
+    pub(crate) const SITES: &str = "site/";
+    /// Where all services begin.
+    pub(crate) const SERVICES: &str = "service/";
+    /// Where all [`super::ZoneServices`] begin.
+    pub(crate) const ZONE_SERVICES: &str = "zone-services/";
+    /// Where all [`crate::assign::Owners`] begin.
+    pub(crate) const OWNERS: &str = "owners/";
+    /// Where all verdicts begin.
+    pub(crate) const VERDICTS: &str = "verdict/";
+    /// Where all presences begin.
+    pub(crate) const PRESENCES: &str = "presence/";
+    /// Where all [`super::History`] begin.
+    pub(crate) const HISTORIES: &str = "history/";
+    /// Where all [`super::AskedFor`] begin; alone, it stands for all zones.
+    pub(crate) const APPLY: &str = "apply/";
+    /// Where all webhooks begin.
+    pub(crate) const WEBHOOKS: &str = "webhook/";
+    /// Of the journal of sites and lines.
+    pub(crate) const EVENTS: &str = "events";
+
+    /// Of a site. Sites do not differ in case alone.
+    pub(crate) fn site(code: &SiteCode) -> String {
+        format!("{SITES}{}", code.as_str().to_ascii_lowercase())
+    }
+
+    /// Of a service.
+    pub(crate) fn service(name: &ServiceName) -> String {
+        format!("{SERVICES}{name}")
+    }
+
+    /// Of a [`super::ZoneServices`].
+    pub(crate) fn zone_services(zone: &ZoneName) -> String {
+        format!("{ZONE_SERVICES}{zone}")
+    }
+
+    /// Of a service's [`crate::assign::Owners`].
+    pub(crate) fn owners(service: &ServiceName) -> String {
+        format!("{OWNERS}{service}")
+    }
+
+    /// Of a site's [`crate::presence::Presence`].
+    pub(crate) fn presence(code: &SiteCode) -> String {
+        format!("{PRESENCES}{}", code.as_str().to_ascii_lowercase())
+    }
+
+    /// Of a [`crate::webhooks::SealedWebhook`].
+    pub(crate) fn webhook(name: &str) -> String {
+        format!("{WEBHOOKS}{name}")
+    }
+
+    /// Of a [`crate::alarm::Told`].
+    pub(crate) fn alarms(webhook: &str) -> String {
+        format!("alarms/{webhook}")
+    }
+
+    /// Of an [`super::AskedFor`].
+    pub(crate) fn apply(zone: &ZoneName) -> String {
+        format!("{APPLY}{zone}")
+    }
+
+    /// Of a verdict.
+    pub(crate) fn verdict(target: &str) -> String {
+        format!("{VERDICTS}{target}")
+    }
 
     /// Of a [`super::Binding`].
     pub(crate) fn provider(name: &BindingName) -> String {
@@ -196,7 +287,7 @@ pub(crate) mod keys {
 
     /// Of a [`super::History`].
     pub(crate) fn history(zone: &ZoneName) -> String {
-        format!("history/{zone}")
+        format!("{HISTORIES}{zone}")
     }
 
     /// Of a [`crate::ZoneStatus`].

@@ -38,6 +38,9 @@ pub enum SteeringError {
         /// What it said.
         error: ProviderError,
     },
+    /// A webhook's service does not take a message.
+    #[error("{0}")]
+    Webhook(String),
     /// A document in the store cannot be read.
     #[error("the document {key} in the store {message}")]
     Document {
@@ -95,6 +98,7 @@ impl SteeringError {
                 | ProviderError::UnknownOutcome(_) => ErrorKind::Unavailable,
                 _ => ErrorKind::Provider,
             },
+            Self::Webhook(_) => ErrorKind::Provider,
             Self::Document { .. } => ErrorKind::Internal,
             Self::Store(_) => ErrorKind::Store,
         }

@@ -1,5 +1,6 @@
 //! Request bodies: JSON into types, with the path of what is wrong.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -14,6 +15,11 @@ pub(crate) fn parse<T: DeserializeOwned>(body: Value) -> Result<T, SteeringError
         };
         SteeringError::invalid(at, error.into_inner().to_string())
     })
+}
+
+/// A document as a request would give it.
+pub(crate) fn document(document: &impl Serialize) -> Result<Value, SteeringError> {
+    serde_json::to_value(document).map_err(|error| SteeringError::invalid("", error.to_string()))
 }
 
 /// A JSON merge patch (RFC 7396).

@@ -1,5 +1,6 @@
 //! Metrics: `portolan_dns_*`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus::{
@@ -7,6 +8,8 @@ use prometheus::{
 };
 
 use crate::names::{BindingName, ZoneName};
+use crate::notify::Delivery;
+use crate::sites::SiteState;
 
 /// Steering's metrics. Those of a zone are the leader's alone and go when leadership does.
 pub(crate) struct Meter {
@@ -17,6 +20,10 @@ pub(crate) struct Meter {
     calls: IntCounterVec,
     call_seconds: HistogramVec,
     last_good: GaugeVec,
+    sites: IntGaugeVec,
+    lines: IntGaugeVec,
+    moves: IntCounterVec,
+    notifications: IntCounterVec,
 }
 
 impl Meter {
@@ -72,6 +79,31 @@ impl Meter {
                 ),
                 &["zone"],
             )?,
+            sites: IntGaugeVec::new(
+                opts("sites", "Sites by state; the leader's to tell."),
+                &["state"],
+            )?,
+            lines: IntGaugeVec::new(
+                opts(
+                    "lines_owned",
+                    "Lines of services that a site serves, by site and line.",
+                ),
+                &["site", "line"],
+            )?,
+            moves: IntCounterVec::new(
+                opts(
+                    "line_moves_total",
+                    "Lines of services that got another site, by the site that has them now.",
+                ),
+                &["to"],
+            )?,
+            notifications: IntCounterVec::new(
+                opts(
+                    "notifications_total",
+                    "Messages to webhooks, by webhook and outcome.",
+                ),
+                &["webhook", "outcome"],
+            )?,
         };
         registry.register(Box::new(meter.planned.clone()))?;
         registry.register(Box::new(meter.refused.clone()))?;
@@ -80,6 +112,10 @@ impl Meter {
         registry.register(Box::new(meter.calls.clone()))?;
         registry.register(Box::new(meter.call_seconds.clone()))?;
         registry.register(Box::new(meter.last_good.clone()))?;
+        registry.register(Box::new(meter.sites.clone()))?;
+        registry.register(Box::new(meter.lines.clone()))?;
+        registry.register(Box::new(meter.moves.clone()))?;
+        registry.register(Box::new(meter.notifications.clone()))?;
         Ok(meter)
     }
 
@@ -118,8 +154,41 @@ impl Meter {
             .set(at_ms as f64 / 1_000.0);
     }
 
+    /// A line has another site.
+    pub(crate) fn moved(&self, to: &str) {
+        self.moves.with_label_values(&[to]).inc();
+    }
+
+    /// A webhook was told something, or not.
+    pub(crate) fn notified(&self, webhook: &str, delivery: Delivery) {
+        let outcome = match delivery {
+            Delivery::Delivered => "delivered",
+            Delivery::NotDelivered => "failed",
+            Delivery::Unknown => "unknown",
+        };
+        self.notifications
+            .with_label_values(&[webhook, outcome])
+            .inc();
+    }
+
+    /// Who is up, and who serves what.
+    pub(crate) fn sites(&self, states: &[SiteState], owned: &BTreeMap<(String, String), i64>) {
+        for state in SiteState::ALL {
+            let count = states.iter().filter(|it| **it == state).count();
+            self.sites
+                .with_label_values(&[state.as_str()])
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.lines.reset();
+        for ((site, line), count) in owned {
+            self.lines.with_label_values(&[site, line]).set(*count);
+        }
+    }
+
     /// Forgets what only the leader knows.
     pub(crate) fn stop_leading(&self) {
+        self.sites.reset();
+        self.lines.reset();
         self.planned.reset();
         self.refused.reset();
         self.last_good.reset();

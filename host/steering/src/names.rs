@@ -82,6 +82,14 @@ checked_text! {
     /// What an operator calls a provider account.
     BindingName, binding_name
 }
+checked_text! {
+    /// A site's code: `sh`, `beijing-2`. Its case is kept, and no two sites differ in case alone.
+    SiteCode, site_code
+}
+checked_text! {
+    /// What an operator calls a service: `shop`.
+    ServiceName, service_name
+}
 
 impl DomainName {
     /// Reads a name as a person writes it in a zone: `@` is the apex; a name that ends in a dot or
@@ -121,6 +129,11 @@ impl DomainName {
 }
 
 impl RecordType {
+    /// The type whose records hold addresses of this family.
+    pub(crate) fn of_family(family: crate::family::Family) -> Self {
+        Self(family.record_type().into())
+    }
+
     /// Whether this is the type called `name`.
     pub fn is(&self, name: &str) -> bool {
         self.as_str() == name
@@ -158,6 +171,9 @@ impl SetId {
 pub struct Ttl(u32);
 
 impl Ttl {
+    /// The longest.
+    pub(crate) const MAX: Self = Self(0x7fff_ffff);
+
     /// Checks the range.
     pub fn new(seconds: i64) -> Result<Self, String> {
         match u32::try_from(seconds) {
@@ -283,6 +299,35 @@ fn set_id(text: &str) -> Result<String, String> {
     if text.len() > MAX_SET_ID || text.chars().any(char::is_control) {
         return Err(format!(
             "a set id has no control characters and at most {MAX_SET_ID} bytes"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// A site's code is also a label in the names that it writes for itself (RFC 1035 §2.3.1).
+fn site_code(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let edge = |c: char| c.is_ascii_alphanumeric();
+    let well = text.starts_with(edge) && text.ends_with(edge);
+    if !well || text.len() > MAX_LABEL || !text.chars().all(allowed) {
+        return Err(format!(
+            "`{}` cannot be a site's code: use letters, digits and `-`, begin and end with a letter or \
+             digit, at most {MAX_LABEL} characters",
+            text.escape_debug()
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// People name services in their own language: `测试`. What would be awkward in a URL or a log is left
+/// out.
+fn service_name(text: &str) -> Result<String, String> {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || c == '/';
+    if text.is_empty() || text.chars().count() > MAX_BINDING || text.chars().any(odd) {
+        return Err(format!(
+            "`{}` cannot name a service: use no spaces, `/` or control characters, and at most \
+             {MAX_BINDING} characters",
+            text.escape_debug()
         ));
     }
     Ok(text.to_owned())

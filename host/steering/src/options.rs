@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::notify::AlarmOptions;
+
 /// Steering's options. Every number has its unit in its name or is a count.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -22,6 +24,24 @@ pub struct SteeringOptions {
     pub backoff_min_ms: u64,
     /// The longest pause. Milliseconds.
     pub backoff_max_ms: u64,
+    /// How often the leader hears what the voters see, and decides. Milliseconds.
+    pub judge_interval_ms: u64,
+    /// How often a member looks for the addresses of its own site, where they are to be found.
+    /// Milliseconds.
+    pub address_interval_ms: u64,
+    /// How long something must be wrong before webhooks are told. Milliseconds.
+    pub alarm_hold_ms: u64,
+    /// After which time they are told again if it still is; 0 never. Milliseconds.
+    pub alarm_repeat_ms: u64,
+}
+
+impl SteeringOptions {
+    pub(crate) fn alarms(&self) -> AlarmOptions {
+        AlarmOptions {
+            hold_ms: self.alarm_hold_ms,
+            repeat_ms: self.alarm_repeat_ms,
+        }
+    }
 }
 
 impl Default for SteeringOptions {
@@ -34,6 +54,10 @@ impl Default for SteeringOptions {
             max_pages: 1_000,
             backoff_min_ms: 1_000,
             backoff_max_ms: 300_000,
+            judge_interval_ms: 500,
+            address_interval_ms: 60_000,
+            alarm_hold_ms: 0,
+            alarm_repeat_ms: 14_400_000,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! [`crate::decide()`] turns the first three into the last.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub struct Wanted {
     pub values: Vec<RecordValue>,
     /// Whether a set that stands there and is not ours may become ours.
     pub adopt: bool,
+    /// Why it is wanted so, where there is more to say than that somebody asked for it.
+    #[serde(skip)]
+    pub why: Option<String>,
 }
 
 impl Wanted {
@@ -112,6 +116,8 @@ pub struct Situation<'a> {
     pub observed: &'a Observation,
     /// What is ours of it.
     pub owned: &'a Ownership,
+    /// Sets that stay as they are, for what they should be is not known; and why.
+    pub kept: &'a BTreeMap<RecordKey, String>,
     /// The time, in milliseconds since 1970.
     pub now_ms: u64,
 }
@@ -154,7 +160,7 @@ pub struct Action {
     /// As it shall be.
     pub after: Option<RecordSet>,
     /// Why, for the operator.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// Whether it puts back what someone else changed.
     pub drift: bool,
 }
@@ -178,7 +184,8 @@ impl Action {
     pub const WAITING: &'static str = "waiting: the last change may not show yet";
 }
 
-/// A wanted set that is not written, or a set that is not deleted, and why.
+/// A wanted set that is not written, or a set that is not deleted, and why. As a warning: one that is
+/// written otherwise than it was wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Which set.
@@ -198,6 +205,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// What is left undone.
     pub refused: Vec<Refusal>,
+    /// What is done otherwise than it was asked for.
+    pub warnings: Vec<Refusal>,
     /// How many sets stand in the zone that are neither wanted nor ours.
     pub unmanaged: usize,
     /// Sets that are ours as they stand, where the record of that has to be brought up to date.

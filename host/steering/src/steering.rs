@@ -1,23 +1,31 @@
 //! The facade: what the API and the daemon see of steering.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use portolan_consensus::{Consistency, Member, Space, Txn};
 use prometheus::Registry;
 use serde::Serialize;
+use tokio::sync::watch;
 
+use crate::check::Prober;
+use crate::clusters::Clusters;
+use crate::detect::Detector;
 use crate::documents::{encode, keys};
 use crate::error::SteeringError;
 use crate::lanes::Lane;
 use crate::meter::Meter;
 use crate::names::{BindingName, ZoneName};
+use crate::notify::Sender;
+use crate::observe::Sights;
 use crate::options::SteeringOptions;
-use crate::plan::{ActionKind, Plan};
+use crate::plan::{ActionKind, Plan, Refusal};
 use crate::provider::{Providers, RecordData, RecordKey};
 use crate::status::ZoneStatus;
 use crate::store::{Store, revision_of};
+use crate::world::World;
 use crate::zones::zone_name;
 
 /// DNS steering on this member. All of its knowledge is in the store; what is here can be lost.
@@ -27,9 +35,31 @@ pub struct Steering {
     pub(crate) providers: Arc<dyn Providers>,
     pub(crate) options: SteeringOptions,
     pub(crate) meter: Arc<Meter>,
+    pub(crate) clusters: Arc<dyn Clusters>,
+    pub(crate) prober: Prober,
+    pub(crate) detector: Detector,
+    pub(crate) sender: Sender,
+    /// What the store says of sites and services.
+    pub(crate) world: watch::Sender<Arc<World>>,
+    /// How this member sees what is checked.
+    pub(crate) sights: Sights,
     lanes: Mutex<HashMap<BindingName, Arc<Lane>>>,
     /// As long as this member leads: how it stands with each zone.
     live: Mutex<BTreeMap<ZoneName, ZoneStatus>>,
+}
+
+/// What steering reaches the world through.
+pub struct Ports {
+    /// DNS services.
+    pub providers: Arc<dyn Providers>,
+    /// Sharded clusters, whose nodes services can follow.
+    pub clusters: Arc<dyn Clusters>,
+    /// Health checks.
+    pub prober: Prober,
+    /// What finds the addresses of this member's site.
+    pub detector: Detector,
+    /// Webhooks.
+    pub sender: Sender,
 }
 
 /// One zone's plan, as `GET /api/v1/dns/plan` shows it.
@@ -47,6 +77,8 @@ pub struct PlanView {
     pub actions: Vec<ActionView>,
     /// What would not be done.
     pub refused: Vec<RefusalView>,
+    /// What would be done otherwise than it was asked for.
+    pub warnings: Vec<RefusalView>,
     /// How many record sets stand in the zone that are neither wanted nor ours.
     pub unmanaged: usize,
 }
@@ -65,10 +97,10 @@ pub struct ActionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<RecordData>,
     /// Why.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
 }
 
-/// One refusal of a [`PlanView`].
+/// One refusal or warning of a [`PlanView`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RefusalView {
     /// Which set.
@@ -78,23 +110,31 @@ pub struct RefusalView {
 }
 
 impl Steering {
-    /// Steering on top of a member and its plugins. [`Steering::run`] makes it work; without it,
+    /// Steering on top of a member. [`Steering::run`] makes it work; without it,
     /// everything can be asked and nothing is changed outside.
     pub fn new(
         member: Member,
-        providers: Arc<dyn Providers>,
+        ports: Ports,
         options: SteeringOptions,
         registry: &Registry,
     ) -> Result<Arc<Self>, prometheus::Error> {
-        Ok(Arc::new(Self {
+        let steering = Arc::new(Self {
             store: Store::new(member.clone(), Space::Steering),
             member,
-            providers,
+            providers: ports.providers,
             options,
             meter: Arc::new(Meter::new(registry)?),
+            clusters: ports.clusters,
+            prober: ports.prober,
+            detector: ports.detector,
+            sender: ports.sender,
+            world: watch::Sender::default(),
+            sights: Sights::default(),
             lanes: Mutex::default(),
             live: Mutex::default(),
-        }))
+        });
+        steering.answer_questions();
+        Ok(steering)
     }
 
     /// What would be done now, in one zone or in all: looks, decides, changes nothing. Any member
@@ -105,13 +145,9 @@ impl Steering {
             let survey = self.survey(&zone, Consistency::Linearizable).await?;
             return Ok(vec![survey.plan.into()]);
         }
-        let (zones, _) = self
-            .store
-            .names(keys::ZONES, Consistency::Linearizable)
-            .await?;
+        let zones = self.wanted_zones().await?;
         let mut plans = Vec::with_capacity(zones.len());
         for zone in zones {
-            let zone = zone_name(&zone)?;
             // One zone's trouble does not hide the others' plans.
             plans.push(match self.survey(&zone, Consistency::Stale).await {
                 Ok(survey) => survey.plan.into(),
@@ -124,13 +160,7 @@ impl Steering {
     /// How it stands with each zone that has wanted records.
     pub async fn status(&self) -> Result<Vec<ZoneStatus>, SteeringError> {
         let mut statuses = BTreeMap::new();
-        for zone in self
-            .store
-            .names(keys::ZONES, Consistency::Linearizable)
-            .await?
-            .0
-        {
-            let zone = zone_name(&zone)?;
+        for zone in self.wanted_zones().await? {
             statuses.insert(zone.clone(), ZoneStatus::new(zone));
         }
         let written = self
@@ -148,6 +178,18 @@ impl Steering {
         Ok(statuses.into_values().collect())
     }
 
+    /// The zones in which something is wanted: records or services.
+    async fn wanted_zones(&self) -> Result<BTreeSet<ZoneName>, SteeringError> {
+        let mut zones = BTreeSet::new();
+        for prefix in [keys::ZONES, keys::ZONE_SERVICES] {
+            let names = self.store.names(prefix, Consistency::Linearizable).await?;
+            for name in names.0 {
+                zones.insert(zone_name(&name)?);
+            }
+        }
+        Ok(zones)
+    }
+
     /// The lane of a binding, made when it is first needed.
     pub(crate) fn lane(&self, binding: &BindingName) -> Arc<Lane> {
         let mut lanes = self.lanes.lock();
@@ -160,6 +202,11 @@ impl Steering {
     /// Forgets why bindings were paused: whatever it was may have changed.
     pub(crate) fn forget_pauses(&self) {
         self.lanes.lock().values().for_each(|lane| lane.resume());
+    }
+
+    /// How it stands with the zones, as this member knows while it leads.
+    pub(crate) fn live_statuses(&self) -> Vec<ZoneStatus> {
+        self.live.lock().values().cloned().collect()
     }
 
     /// Shows a status, and writes it down for the other members where more than a time changed.
@@ -202,6 +249,7 @@ impl PlanView {
             error: Some(error.to_string()),
             actions: Vec::new(),
             refused: Vec::new(),
+            warnings: Vec::new(),
             unmanaged: 0,
         }
     }
@@ -216,16 +264,17 @@ impl From<Plan> for PlanView {
             after: action.after.map(|set| set.data),
             reason: action.reason,
         });
-        let refused = plan.refused.into_iter().map(|refusal| RefusalView {
+        let view = |refusal: Refusal| RefusalView {
             key: refusal.key,
             reason: refusal.reason,
-        });
+        };
         Self {
             zone: plan.zone,
             provider: Some(plan.binding),
             error: None,
             actions: actions.collect(),
-            refused: refused.collect(),
+            refused: plan.refused.into_iter().map(view).collect(),
+            warnings: plan.warnings.into_iter().map(view).collect(),
             unmanaged: plan.unmanaged,
         }
     }

@@ -3,16 +3,18 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use portolan_consensus::{Consistency, Revision};
+use portolan_consensus::{Consistency, Revision, Space, Txn};
 
 use crate::calls::Calls;
 use crate::clock::now_ms;
+use crate::compose::{Composed, Served, compose};
 use crate::decide::{admissible, decide};
 use crate::documents::{Binding, OwnedSets, Place, ZoneRecords, keys};
 use crate::error::SteeringError;
 use crate::names::{BindingName, ZoneName};
 use crate::plan::{Normalized, Observation, Ownership, Plan, Situation, Wanted};
 use crate::provider::{Caps, DnsProvider, ProviderError, RecordSet};
+use crate::services::{Target, services_of};
 use crate::steering::Steering;
 use crate::store::{Stored, revision_of};
 use crate::zones::not_served;
@@ -24,10 +26,26 @@ pub(crate) struct Survey {
     pub(crate) caps: Caps,
     pub(crate) owned: Ownership,
     pub(crate) plan: Plan,
-    /// What a transaction that follows from the plan guards on.
-    pub(crate) binding_revision: Revision,
-    pub(crate) zone_revision: Revision,
+    pub(crate) basis: Basis,
     pub(crate) owned_revision: Revision,
+}
+
+/// The documents that a plan rests on: what follows from it is written only as long as they stand.
+#[derive(Debug, Default)]
+pub(crate) struct Basis(Vec<(String, Revision)>);
+
+impl Basis {
+    fn rest_on(&mut self, key: String, revision: Revision) {
+        self.0.push((key, revision));
+    }
+
+    /// Guards a transaction.
+    pub(crate) fn guard(&self, txn: Txn) -> Txn {
+        let keys = self.0.iter();
+        keys.fold(txn, |txn, (key, revision)| {
+            txn.guard(Space::Steering, key.as_str(), *revision)
+        })
+    }
 }
 
 impl Steering {
@@ -59,13 +77,18 @@ impl Steering {
             since: binding.created.0,
             plugin: binding.document.plugin.clone(),
         };
-        let (zone_revision, owned_revision) = (revision_of(&records), revision_of(&owned));
+        let owned_revision = revision_of(&owned);
+        let mut basis = Basis::default();
+        basis.rest_on(keys::provider(&name), binding.modified);
+        basis.rest_on(keys::zone(zone), revision_of(&records));
+        let services = self.served_in(zone, consistency, &mut basis).await?;
         // Wanting nothing is a document too: without one, nothing follows for what is ours.
-        let wanted = records
-            .map(|stored| stored.document.records)
-            .ok_or_else(|| {
-                SteeringError::NotFound(format!("no records were ever wanted in the zone {zone}"))
-            })?;
+        if records.is_none() && services.is_none() {
+            return Err(SteeringError::NotFound(format!(
+                "no records were ever wanted in the zone {zone}"
+            )));
+        }
+        let own = records.map(|stored| stored.document.records);
         let owned = owned
             .map(|stored| stored.document.at(&place))
             .unwrap_or_default();
@@ -80,13 +103,25 @@ impl Steering {
             }
         };
         let caps = provider.describe().await.map_err(failed("describe"))?;
+        let world = self.world();
+        let Composed {
+            wanted,
+            kept,
+            refused,
+        } = compose(
+            own.unwrap_or_default(),
+            &services.unwrap_or_default(),
+            &world.addresses(),
+            &world.weights(),
+            &caps,
+        );
         let observed = observe(&provider, zone, self.options.max_pages)
             .await
             .map_err(failed("read"))?;
         let normalized = normalize(&provider, zone, &caps, &wanted)
             .await
             .map_err(failed("normalize"))?;
-        let plan = decide(Situation {
+        let mut plan = decide(Situation {
             zone,
             binding: &name,
             caps: &caps,
@@ -94,18 +129,50 @@ impl Steering {
             normalized: &normalized,
             observed: &observed,
             owned: &owned,
+            kept: &kept,
             now_ms: now_ms(),
         });
+        plan.refused.extend(refused);
         Ok(Survey {
             place,
             provider,
             caps,
             owned,
             plan,
-            binding_revision: binding.modified,
-            zone_revision,
+            basis,
             owned_revision,
         })
+    }
+
+    /// The services of a zone and what decides their records; none where it never had any.
+    async fn served_in(
+        &self,
+        zone: &ZoneName,
+        consistency: Consistency,
+        basis: &mut Basis,
+    ) -> Result<Option<Vec<Served>>, SteeringError> {
+        let index = self.zone_services(zone, consistency).await?;
+        basis.rest_on(keys::zone_services(zone), revision_of(&index));
+        let mut services = Vec::new();
+        for name in services_of(&index) {
+            let service = self.load_service(name, consistency).await?;
+            let owners = self.load_owners(name, consistency).await?;
+            basis.rest_on(keys::service(name), revision_of(&service));
+            basis.rest_on(keys::owners(name), revision_of(&owners));
+            let Some(service) = service.map(|stored| stored.document) else {
+                continue;
+            };
+            let nodes = match &service.target {
+                Target::Cluster(target) => Some(self.clusters.nodes(target).await),
+                Target::Sites(_) => None,
+            };
+            services.push(Served {
+                service,
+                owners: owners.map(|stored| stored.document).unwrap_or_default(),
+                nodes,
+            });
+        }
+        Ok(index.map(|_| services))
     }
 
     /// The binding's provider, at its lane's rate.

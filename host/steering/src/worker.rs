@@ -1,10 +1,12 @@
 //! The leader's worker: one round after another for each zone, for as long as this member leads.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portolan_consensus::{Consistency, Event, Revision, Space, WatchError};
+use portolan_consensus::documents::decode;
+use portolan_consensus::{Consistency, Event, Record, Revision, Space, WatchError};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::documents::keys;
 use crate::error::SteeringError;
 use crate::memory::ZoneMemory;
-use crate::names::ZoneName;
+use crate::names::{ServiceName, ZoneName};
+use crate::services::{Service, Target};
 use crate::steering::Steering;
 
 /// How long rounds that run may take to end when leadership or the daemon does. A change that is
@@ -20,6 +23,9 @@ use crate::steering::Steering;
 const WIND_UP: Duration = Duration::from_secs(5);
 /// How long to wait before the store is asked again after it refused.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Documents that may concern every zone.
+const FOR_ALL: [&str; 4] = [keys::SITES, keys::PRESENCES, keys::PROVIDERS, keys::SERVES];
 
 /// A zone as the worker sees it.
 struct Task {
@@ -34,12 +40,27 @@ struct Task {
 type Finished = (Box<ZoneMemory>, Duration);
 
 impl Steering {
-    /// Keeps the zones as they shall be whenever this member leads, until `shutdown`.
+    /// Observes sites, and whenever this member leads, decides who serves the lines and keeps the zones as
+    /// they shall be, until `shutdown`.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
-        let work = |term| {
+        let following = Arc::clone(&self).follow_world(shutdown.clone());
+        let observing = Arc::clone(&self).observe(shutdown.clone());
+        let detecting = Arc::clone(&self).keep_addresses(shutdown.clone());
+        tokio::join!(
+            following,
+            observing,
+            detecting,
+            self.lead_when_elected(shutdown)
+        );
+    }
+
+    async fn lead_when_elected(self: Arc<Self>, shutdown: CancellationToken) {
+        let work = |term: CancellationToken| {
             let steering = Arc::clone(&self);
             async move {
-                Arc::clone(&steering).lead(term).await;
+                let judging = Arc::clone(&steering).judge(term.clone());
+                let alarming = Arc::clone(&steering).raise_alarms(term.clone());
+                tokio::join!(judging, alarming, Arc::clone(&steering).lead(term));
                 steering.stop_leading();
             }
         };
@@ -53,10 +74,17 @@ impl Steering {
             tasks: BTreeMap::new(),
             running: JoinSet::new(),
             zones: HashMap::new(),
+            followed: BTreeMap::new(),
         };
         worker.work().await;
         worker.wind_up().await;
     }
+}
+
+/// The zone of a service's document.
+fn zone_of(key: &str, record: &Record) -> Option<ZoneName> {
+    let service: Service = decode(key, &record.value).ok()?;
+    Some(service.zone)
 }
 
 struct Worker {
@@ -66,6 +94,8 @@ struct Worker {
     running: JoinSet<Finished>,
     /// Whose round each running task is.
     zones: HashMap<Id, ZoneName>,
+    /// The nodes of clusters, as services last followed them.
+    followed: BTreeMap<ServiceName, Result<Vec<IpAddr>, String>>,
 }
 
 impl Worker {
@@ -84,7 +114,9 @@ impl Worker {
                     }
                 }
             };
-            let mut watch = self.steering.member.watch(Space::Steering, "", from);
+            let member = &self.steering.member;
+            let mut watch = member.watch(Space::Steering, "", from);
+            let mut topologies = member.watch(Space::Shards, "", from);
             loop {
                 self.start_due();
                 let next = self.next_due();
@@ -92,6 +124,11 @@ impl Worker {
                     () = self.term.cancelled() => return,
                     event = watch.next() => match event {
                         Ok(event) => self.notice(&event),
+                        Err(WatchError::Compacted { .. }) => break,
+                        Err(WatchError::Closed) => return,
+                    },
+                    event = topologies.next() => match event {
+                        Ok(_) => self.follow_clusters().await,
                         Err(WatchError::Compacted { .. }) => break,
                         Err(WatchError::Closed) => return,
                     },
@@ -112,11 +149,10 @@ impl Worker {
 
     /// Makes every zone with wanted records due, and answers the revision that this shows.
     async fn find_zones(&mut self) -> Result<Revision, SteeringError> {
-        let (zones, revision) = self
-            .steering
-            .store
-            .names(keys::ZONES, Consistency::Linearizable)
-            .await?;
+        let store = &self.steering.store;
+        let consistency = Consistency::Linearizable;
+        let (mut zones, revision) = store.names(keys::ZONES, consistency).await?;
+        zones.extend(store.names(keys::ZONE_SERVICES, consistency).await?.0);
         for zone in zones {
             match ZoneName::parse(&zone) {
                 Ok(zone) => self.due(zone),
@@ -127,12 +163,63 @@ impl Worker {
     }
 
     fn notice(&mut self, event: &Event) {
-        if let Some(zone) = event.key.strip_prefix(keys::ZONES) {
-            if let Ok(zone) = ZoneName::parse(zone) {
+        let key = &event.key;
+        let zone = |prefix| ZoneName::parse(key.strip_prefix(prefix)?).ok();
+        if let Some(zone) = zone(keys::ZONES).or_else(|| zone(keys::ZONE_SERVICES)) {
+            self.due(zone);
+        } else if let Some(zone) = key.strip_prefix(keys::APPLY) {
+            self.apply_now(zone);
+        } else if let Some(name) = key.strip_prefix(keys::OWNERS) {
+            self.service_due(name);
+        } else if event.key.starts_with(keys::SERVICES) {
+            if let Some(zone) = event
+                .record
+                .as_ref()
+                .and_then(|record| zone_of(key, record))
+            {
                 self.due(zone);
             }
-        } else if event.key.starts_with(keys::PROVIDERS) || event.key.starts_with(keys::SERVES) {
+        } else if FOR_ALL.iter().any(|prefix| key.starts_with(prefix)) {
             self.all_due();
+        }
+    }
+
+    /// An operator asked for it: what is waited for is tried now.
+    fn apply_now(&mut self, zone: &str) {
+        self.steering.forget_pauses();
+        let asked = |it: &ZoneName| zone.is_empty() || it.as_str() == zone;
+        let zones: Vec<ZoneName> = self.tasks.keys().filter(|it| asked(it)).cloned().collect();
+        for zone in zones {
+            if let Some(task) = self.tasks.get_mut(&zone)
+                && task.memory.is_some()
+            {
+                task.memory = Some(Box::new(ZoneMemory::new(zone.clone())));
+            }
+            self.due(zone);
+        }
+    }
+
+    /// Something changed in a cluster: what follows one of the nodes that are others now is due.
+    async fn follow_clusters(&mut self) {
+        let world = self.steering.world();
+        let services = world.services.values().map(|stored| &stored.document);
+        for service in services {
+            let Target::Cluster(target) = &service.target else {
+                continue;
+            };
+            let nodes = self.steering.clusters.nodes(target).await;
+            let before = self.followed.insert(service.name.clone(), nodes.clone());
+            if before.is_none_or(|before| before != nodes) {
+                self.due(service.zone.clone());
+            }
+        }
+    }
+
+    /// Who serves a service's lines has changed.
+    fn service_due(&mut self, name: &str) {
+        let world = self.steering.world();
+        if let Some(stored) = world.services.get(name) {
+            self.due(stored.document.zone.clone());
         }
     }
 

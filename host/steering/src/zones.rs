@@ -8,17 +8,23 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::records::{RecordSpec, RecordsSpec, check};
-use crate::documents::{History, HistoryEntry, Serves, ZoneRecords, encode, keys};
+use crate::clock::now_ms;
+use crate::documents::{AskedFor, History, HistoryEntry, Serves, ZoneRecords, encode, keys};
 use crate::error::SteeringError;
 use crate::input;
-use crate::names::{BindingName, ZoneName};
+use crate::names::{BindingName, ServiceName, ZoneName};
 use crate::plan::Wanted;
-use crate::steering::Steering;
+use crate::services::services_of;
+use crate::status::ZoneState;
+use crate::steering::{PlanView, Steering};
 use crate::store::{check_revision, revision_of, until_settled};
 
 /// The largest document of wanted records. What is ours of a zone is remembered in one document
 /// too, with more around each set, and the store takes values up to 1.5 MiB.
 const MAX_ZONE_BYTES: usize = 512 * 1024;
+
+/// How many changes of all zones are shown together.
+const MAX_CHANGES: usize = 1_000;
 
 /// What an answer shows. It can be sent back as it is.
 #[derive(Debug, Serialize)]
@@ -31,6 +37,31 @@ pub struct RecordsView {
     /// The document's revision, for `ETag` and `If-Match`; zero where nothing was ever wanted.
     #[serde(skip)]
     pub revision: Revision,
+}
+
+/// A zone in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ZoneView {
+    /// Its name.
+    pub zone: ZoneName,
+    /// The binding that serves it.
+    pub provider: Option<BindingName>,
+    /// How it stands.
+    pub state: ZoneState,
+    /// How many record sets operators want there.
+    pub records: usize,
+    /// The services that have records there.
+    pub services: Vec<ServiceName>,
+}
+
+/// A change and its zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ZoneChange {
+    /// The zone.
+    pub zone: ZoneName,
+    /// The change.
+    #[serde(flatten)]
+    pub change: HistoryEntry,
 }
 
 impl Steering {
@@ -110,6 +141,7 @@ impl Steering {
                 .guard(Space::Steering, key.as_str(), revision_of(&standing))
                 .guard(Space::Steering, keys::serves(&zone), serves)
                 .put(Space::Steering, key, encoded.clone());
+            let txn = self.guard_services(txn, &zone, &document.records).await?;
             let revision = self.store.commit(txn).await?;
             tracing::info!(%zone, records = document.records.len(), "wanted records set");
             Ok(view(
@@ -120,6 +152,62 @@ impl Steering {
             ))
         })
         .await
+    }
+
+    /// The zones in which something is wanted.
+    pub async fn zones(&self) -> Result<Vec<ZoneView>, SteeringError> {
+        let mut views = Vec::new();
+        for status in self.status().await? {
+            let zone = status.zone;
+            let records = self
+                .store
+                .load::<ZoneRecords>(&keys::zone(&zone), Consistency::Stale)
+                .await?;
+            let services = self.zone_services(&zone, Consistency::Stale).await?;
+            let provider = self.serving(&zone, Consistency::Stale).await?;
+            views.push(ZoneView {
+                provider: provider.map(|(name, _)| name),
+                state: status.state,
+                records: records.map_or(0, |stored| stored.document.records.len()),
+                services: services_of(&services).cloned().collect(),
+                zone,
+            });
+        }
+        Ok(views)
+    }
+
+    /// Has the leader make zones what they shall be at once, whatever it was waiting for, and answers what
+    /// it will do.
+    pub async fn apply(&self, zone: Option<&str>) -> Result<Vec<PlanView>, SteeringError> {
+        let plans = self.plan(zone).await?;
+        let key = match zone {
+            Some(zone) => keys::apply(&zone_name(zone)?),
+            None => keys::APPLY.to_owned(),
+        };
+        let asked = AskedFor { at_ms: now_ms() };
+        let txn = Txn::new().put(Space::Steering, key, encode(&asked));
+        self.store.commit(txn).await?;
+        Ok(plans)
+    }
+
+    /// The last changes that were made in all zones, newest first.
+    pub async fn histories(&self) -> Result<Vec<ZoneChange>, SteeringError> {
+        let stored = self
+            .store
+            .list::<History>(keys::HISTORIES, Consistency::Linearizable)
+            .await?;
+        let mut changes = Vec::new();
+        for (zone, history) in stored {
+            let zone = zone_name(&zone)?;
+            let entries = history?.document.entries.into_iter();
+            changes.extend(entries.map(|change| ZoneChange {
+                zone: zone.clone(),
+                change,
+            }));
+        }
+        changes.sort_by_key(|it| std::cmp::Reverse(it.change.at_ms));
+        changes.truncate(MAX_CHANGES);
+        Ok(changes)
     }
 
     /// The last changes that were made in a zone, newest first.

@@ -11,7 +11,10 @@ use portolan_consensus::{Limits, Member, Options, RaftOptions, StartMode};
 use portolan_sandbox::{Plugins, Sandbox, SandboxOptions};
 use portolan_shards::engine::Engines;
 use portolan_shards::{Shards, ShardsOptions};
-use portolan_steering::{Steering, SteeringOptions};
+use portolan_steering::{
+    DetectOptions, Detector, NoClusters, Ports, ProbeOptions, Prober, SendOptions, Sender,
+    Steering, SteeringOptions,
+};
 use prometheus::Registry;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -58,9 +61,15 @@ impl Daemon {
         let sandbox = Sandbox::new(SandboxOptions::default(), &registry).unwrap();
         let plugins = Plugins::open(sandbox, None).await.unwrap();
         let http = HttpMetrics::register(&registry).unwrap();
-        let providers = Arc::new(plugins.clone());
+        let ports = Ports {
+            providers: Arc::new(plugins.clone()),
+            clusters: Arc::new(NoClusters),
+            prober: Prober::new(ProbeOptions::default()).unwrap(),
+            detector: Detector::new(DetectOptions::default()).unwrap(),
+            sender: Sender::new(SendOptions::default()).unwrap(),
+        };
         let options = SteeringOptions::default();
-        let steering = Steering::new(member.clone(), providers, options, &registry).unwrap();
+        let steering = Steering::new(member.clone(), ports, options, &registry).unwrap();
         let state = ApiState {
             shards: Shards::new(
                 member.clone(),

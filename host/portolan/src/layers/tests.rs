@@ -248,7 +248,7 @@ fn the_example_shows_every_option_at_its_default() {
         .collect();
     let document = DeTable::parse(&whole).unwrap();
     let mut found = Vec::new();
-    keys("", document.get_ref(), &mut found);
+    keys("", document.get_ref(), &options(), &mut found);
     let found: Vec<String> = found.into_iter().map(|(key, _)| key).collect();
     for option in options().keys() {
         assert!(
@@ -259,6 +259,17 @@ fn the_example_shows_every_option_at_its_default() {
     for option in found {
         assert!(options().contains_key(&option), "{option} is no option");
     }
+}
+
+#[test]
+fn an_option_can_be_a_map() {
+    let text = "[checks]\ncommands = { lag = [\"/bin/lag\", \"-v\"] }";
+    let config = from_file(text).unwrap().config;
+    assert_eq!(config.checks.commands["lag"], ["/bin/lag", "-v"]);
+    let section = "[checks.commands]\nlag = [\"/bin/lag\"]";
+    let loaded = from_file(section).unwrap();
+    assert_eq!(loaded.config.checks.commands["lag"], ["/bin/lag"]);
+    assert!(loaded.to_string().contains("lag"), "{loaded}");
 }
 
 #[test]

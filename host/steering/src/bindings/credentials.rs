@@ -75,7 +75,8 @@ impl Steering {
             .collect()
     }
 
-    fn cluster_key(&self) -> Result<ClusterKey, SteeringError> {
+    /// What seals secrets.
+    pub(crate) fn cluster_key(&self) -> Result<ClusterKey, SteeringError> {
         self.member.cluster_key().ok_or_else(|| {
             SteeringError::Unavailable(
                 "this member has not been given the cluster key yet, which seals credentials; ask \

@@ -42,14 +42,10 @@ impl Steering {
             return Ok((owned, survey.owned_revision));
         }
         let key = keys::owned(zone);
-        let txn = Txn::new()
+        let txn = survey
+            .basis
+            .guard(Txn::new())
             .guard(Space::Steering, key.as_str(), survey.owned_revision)
-            .guard(Space::Steering, keys::zone(zone), survey.zone_revision)
-            .guard(
-                Space::Steering,
-                keys::provider(&survey.place.binding),
-                survey.binding_revision,
-            )
             .put(
                 Space::Steering,
                 key,

@@ -120,7 +120,7 @@ impl Steering {
                     key: action.key.clone(),
                     before: action.before.as_ref().map(|set| set.data.clone()),
                     after: action.after.as_ref().map(|set| set.data.clone()),
-                    reason: action.reason.to_owned(),
+                    reason: action.reason.clone().into_owned(),
                 });
             }
         }
@@ -148,11 +148,11 @@ fn log_made(zone: &ZoneName, action: &Action) {
             .map_or("nothing".to_owned(), |set| set.data.to_string())
     };
     let (before, after) = (text(&action.before), text(&action.after));
-    let (key, reason) = (&action.key, action.reason);
+    let (key, reason) = (&action.key, &action.reason);
     if action.drift {
-        tracing::warn!(%zone, %key, before, after, reason, "record set put back");
+        tracing::warn!(%zone, %key, before, after, %reason, "record set put back");
     } else {
         let kind = action.kind.as_str();
-        tracing::info!(%zone, %key, before, after, reason, action = kind, "record set changed");
+        tracing::info!(%zone, %key, before, after, %reason, action = kind, "record set changed");
     }
 }

@@ -22,6 +22,9 @@ struct Given {
     errors: BTreeMap<RecordKey, ProviderError>,
     observed: Observation,
     owned: Ownership,
+    kept: BTreeMap<RecordKey, String>,
+    /// The least TTL of the zone.
+    min_ttl: u32,
     now_ms: u64,
 }
 
@@ -53,6 +56,8 @@ impl Given {
                 foreign: 0,
             },
             owned: Ownership::new(),
+            kept: BTreeMap::new(),
+            min_ttl: 0,
             now_ms: 1_000_000,
         }
     }
@@ -92,7 +97,7 @@ impl Given {
             .map(|wanted| {
                 let answer = match self.errors.get(&wanted.key) {
                     Some(error) => Err(error.clone()),
-                    None => Ok(wanted.to_set()),
+                    None => Ok(self.clamped(wanted)),
                 };
                 (wanted.key.clone(), answer)
             })
@@ -105,8 +110,15 @@ impl Given {
             normalized: &normalized,
             observed: &self.observed,
             owned: &self.owned,
+            kept: &self.kept,
             now_ms: self.now_ms,
         })
+    }
+
+    fn clamped(&self, wanted: &Wanted) -> RecordSet {
+        let mut set = wanted.to_set();
+        set.data.ttl = set.data.ttl.max(self.min_ttl);
+        set
     }
 
     /// Carries a plan out, without a fault.
@@ -162,6 +174,30 @@ fn what_is_not_ours_is_refused_even_when_it_is_the_same() {
             plan.refused
         );
     }
+}
+
+#[test]
+fn what_is_not_known_stays_as_it_is() {
+    let mut given = Given::new(vec![], vec![set("www A", &["192.0.2.1"])]);
+    given = given.ours(set("www A", &["192.0.2.1"]));
+    let why = "kept: no ipv4 address of sh is known".to_owned();
+    given.kept.insert(key("www A"), why.clone());
+    let plan = given.decide();
+    assert_eq!(plan.changes().count(), 0);
+    assert_eq!(plan.actions[0].reason, why);
+}
+
+#[test]
+fn another_ttl_than_the_wanted_one_is_a_warning() {
+    let mut given = Given::new(vec![wanted("www A", &["192.0.2.1"])], vec![]);
+    given.min_ttl = 600;
+    let plan = given.decide();
+    assert_eq!(plan.changes().count(), 1);
+    let warned = &plan.warnings[0].reason;
+    assert_eq!(
+        warned,
+        "a TTL of 300 s is wanted, and the provider makes it 600 s"
+    );
 }
 
 #[test]
@@ -502,6 +538,7 @@ prop_compose! {
                 ttl: crate::Ttl::new(i64::from(set.data.ttl)).unwrap(),
                 values: set.data.values.clone(),
                 adopt: *adopt,
+                why: None,
             })
             .collect();
         let mut given = Given::new(wishes, observed.clone());

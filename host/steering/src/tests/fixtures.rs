@@ -11,12 +11,16 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::check::{ProbeOptions, Prober};
+use crate::clusters::NoClusters;
+use crate::detect::{DetectOptions, Detector};
 use crate::names::{DomainName, LineCode, RecordType, SetId, Ttl, ZoneName};
+use crate::notify::{SendOptions, Sender};
 use crate::options::SteeringOptions;
 use crate::plan::{ActionKind, Wanted};
 use crate::provider::{RecordData, RecordKey, RecordSet, RecordValue};
 use crate::status::{ZoneState, ZoneStatus};
-use crate::steering::Steering;
+use crate::steering::{Ports, Steering};
 use crate::twin::{Twin, Twins};
 
 pub(crate) fn zone() -> ZoneName {
@@ -56,6 +60,7 @@ pub(crate) fn wanted(text: &str, contents: &[&str]) -> Wanted {
         ttl: Ttl::new(300).unwrap(),
         values: data(300, contents).values,
         adopt: false,
+        why: None,
     }
 }
 
@@ -209,9 +214,15 @@ fn steering_on(
         backoff_max_ms: 60_000,
         ..SteeringOptions::default()
     };
-    let providers = Arc::new(Twins(Arc::clone(twin)));
+    let ports = Ports {
+        providers: Arc::new(Twins(Arc::clone(twin))),
+        clusters: Arc::new(NoClusters),
+        prober: Prober::new(ProbeOptions::default()).unwrap(),
+        detector: Detector::new(DetectOptions::default()).unwrap(),
+        sender: Sender::new(SendOptions::default()).unwrap(),
+    };
     (
-        Steering::new(member.clone(), providers, options, &registry).unwrap(),
+        Steering::new(member.clone(), ports, options, &registry).unwrap(),
         registry,
     )
 }

@@ -1,6 +1,8 @@
 //! Tests of more than one part.
 
 mod deciding;
-mod fixtures;
+pub(crate) mod fixtures;
+mod lines;
 mod operators;
 mod reconciling;
+mod simulation;

@@ -128,6 +128,7 @@ impl RecordSpec {
             ttl: self.ttl,
             values,
             adopt: self.adopt,
+            why: None,
         })
     }
 }

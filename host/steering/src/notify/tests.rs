@@ -1,0 +1,4 @@
+//! Alarms as a webhook hears them, and webhooks as a server sees them.
+
+mod hearing;
+mod sending;
