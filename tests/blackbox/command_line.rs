@@ -1,5 +1,8 @@
-//! Sharded clusters from the command line: the real binary as a process, against three members.
+//! Sharded clusters and DNS steering from the command line: the real binary as a process, against three
+//! members.
 
+mod dns;
+mod dns_import;
 mod plans;
 mod ran;
 mod settings;

@@ -16,7 +16,9 @@ mod stage;
 
 mod command_line;
 mod daemon_lifecycle;
+mod dashboard;
 mod dns_alidns;
+mod dns_lines;
 mod dns_powerdns;
 mod engine_suite;
 mod kv_contract;

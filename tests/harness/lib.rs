@@ -15,11 +15,13 @@
 mod ali;
 mod client;
 mod cluster;
+mod cocoa;
 mod daemon;
 mod directory;
 mod etcd;
 mod kvrocks;
 mod load;
+mod network;
 mod ports;
 mod powerdns;
 mod process;
@@ -33,6 +35,7 @@ mod workload;
 pub use ali::{AliRecord, AliStub};
 pub use client::{Client, Reply};
 pub use cluster::{Cluster, Setup};
+pub use cocoa::CocoaStub;
 pub use daemon::{Daemon, built_plugins};
 pub use directory::{
     bytes_on_disk, checkpoint_file, files_containing, flip_bit, log_files, truncate,
@@ -40,6 +43,7 @@ pub use directory::{
 pub use etcd::Etcd;
 pub use kvrocks::{Kvrocks, KvrocksNode, KvrocksOptions, hash_slot};
 pub use load::{Load, Measured, Rng};
+pub use network::Network;
 pub use ports::Port;
 pub use powerdns::{PowerDns, PowerDnsOptions, RecordSet, dig};
 pub use process::Process;

@@ -1,10 +1,9 @@
 //! Running the binary, and what came of it.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
-use portolan_tests::{KvrocksNode, KvrocksOptions};
+use portolan_tests::{Cluster, KvrocksNode, KvrocksOptions};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -49,29 +48,28 @@ impl From<Output> for Ran {
     }
 }
 
-impl<N, W> Stage<N, W> {
-    /// The binary that the members run.
-    fn binary(&self) -> PathBuf {
-        let running = self.group.running()[0];
-        let id = self.group.members[running].running().id();
-        fs::read_link(format!("/proc/{id}/exe")).unwrap()
+/// A command of the binary that the members run, which asks one of them.
+pub(super) fn command(group: &Cluster, line: &str) -> Command {
+    let running = &group.members[group.running()[0]];
+    let binary = format!("/proc/{}/exe", running.running().id());
+    let mut command = Command::new(fs::read_link(binary).unwrap());
+    for (name, _) in std::env::vars() {
+        if name.starts_with("PORTOLAN_") {
+            command.env_remove(name);
+        }
     }
+    command
+        .args(line.split_whitespace())
+        .env("PORTOLAN_SERVER", running.address())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
 
+impl<N, W> Stage<N, W> {
     /// A command that asks a member.
     pub(super) fn command(&self, line: &str) -> Command {
-        let running = self.group.running()[0];
-        let mut command = Command::new(self.binary());
-        for (name, _) in std::env::vars() {
-            if name.starts_with("PORTOLAN_") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .args(line.split_whitespace())
-            .env("PORTOLAN_SERVER", self.group.members[running].address())
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        command
+        command(&self.group, line)
     }
 
     pub(super) async fn portolan(&self, line: &str) -> Ran {

@@ -30,6 +30,39 @@ pub(super) struct Answer {
     pushed: Option<Pushed>,
     #[serde(default)]
     migrations: Option<Vec<u64>>,
+    /// The document's `ETag`, where the native API told one.
+    #[serde(skip)]
+    tag: Option<String>,
+}
+
+/// A question to the native API.
+pub(super) struct Asked<'a> {
+    pub(super) method: Method,
+    pub(super) path: &'a str,
+    pub(super) body: Option<&'a Value>,
+    pub(super) standing: Standing<'a>,
+}
+
+/// What a change takes to stand there.
+pub(super) enum Standing<'a> {
+    /// Whatever does.
+    Any,
+    /// Nothing.
+    Absent,
+    /// The document with this `ETag`.
+    At(&'a str),
+}
+
+impl<'a> Asked<'a> {
+    /// A question without a body.
+    pub(super) fn new(method: Method, path: &'a str) -> Self {
+        Self {
+            method,
+            path,
+            body: None,
+            standing: Standing::Any,
+        }
+    }
 }
 
 /// Who has heard of a changed topology.
@@ -62,6 +95,11 @@ impl Api {
             .build()
             .map_err(|error| ClientError::Failed(format!("cannot speak HTTP: {error}")))?;
         Ok(Self { server, http })
+    }
+
+    /// `http` or `https`.
+    pub(super) fn scheme(&self) -> &str {
+        self.server.scheme()
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Answer, ClientError> {
@@ -99,6 +137,38 @@ impl Api {
         body: &impl Serialize,
     ) -> Result<Answer, ClientError> {
         self.ask(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    /// Asks the native API, whose answers are the data themselves: no envelope, and nothing at all after
+    /// a deletion.
+    pub(super) async fn native(&self, asked: Asked<'_>) -> Result<Answer, ClientError> {
+        let mut request = self
+            .request(asked.method, asked.path)
+            .timeout(ANSWER_WITHIN);
+        if let Some(body) = asked.body {
+            request = request.json(body);
+        }
+        request = match asked.standing {
+            Standing::Any => request,
+            Standing::Absent => request.header(header::IF_NONE_MATCH, "*"),
+            Standing::At(tag) => request.header(header::IF_MATCH, tag),
+        };
+        let response = self.send(request).await?;
+        let tag = response.headers().get(header::ETAG);
+        let tag = tag.and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let data = match &body[..] {
+            [] => Value::Null,
+            body => serde_json::from_slice(body).map_err(|error| not_understood(&error))?,
+        };
+        Ok(Answer {
+            data,
+            tag,
+            ..Answer::default()
+        })
     }
 
     /// Begins to listen to server-sent events, from the one after `last`.
@@ -165,6 +235,16 @@ impl Answer {
     pub(super) fn read<T: DeserializeOwned>(&self, field: &str) -> Result<T, ClientError> {
         let value = self.data.get(field).unwrap_or(&Value::Null);
         T::deserialize(value).map_err(|error| not_understood(&error))
+    }
+
+    /// All of the data.
+    pub(super) fn whole<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+        T::deserialize(&self.data).map_err(|error| not_understood(&error))
+    }
+
+    /// The document's `ETag`, if it has one.
+    pub(super) fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
     }
 
     /// The ids of the migrations that it queued.

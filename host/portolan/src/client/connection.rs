@@ -108,7 +108,8 @@ impl Session {
     }
 }
 
-fn server(text: &str) -> Result<Url, String> {
+/// A server as a URL or as host:port.
+pub(super) fn server(text: &str) -> Result<Url, String> {
     let wrong = |reason: &str| format!("{reason}; write http://HOST:PORT or HOST:PORT");
     let text = match text {
         // As for the daemon, an empty variable is one that is not set.

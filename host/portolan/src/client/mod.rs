@@ -1,4 +1,5 @@
-//! The client: the commands that manage a running group's sharded clusters, over any member's API.
+//! The client: the commands that manage a running group, its sharded clusters and its DNS steering, over
+//! any member's API.
 //!
 //! Each noun is a module with its commands, which [`run::Run`] through a [`connection::Session`]: the
 //! server to ask ([`api`]) and the way to print what it says.
@@ -9,9 +10,11 @@ mod budget;
 mod cluster;
 mod cluster_name;
 mod connection;
+mod dns;
 mod error;
 mod events;
 mod failover;
+mod follow;
 mod migrate;
 mod namespace;
 mod node;
@@ -26,6 +29,7 @@ mod settings;
 mod shard;
 mod slot_map;
 mod sse;
+mod status;
 mod table;
 mod views;
 
@@ -36,6 +40,7 @@ use clap::{Args, Subcommand};
 use self::cluster::ClusterCommand;
 pub use self::connection::SERVER_VARIABLE;
 use self::connection::{Connection, Session};
+use self::dns::DnsCommand;
 pub use self::error::{ClientError, EXIT_CODES};
 use self::events::Events;
 use self::failover::Failover;
@@ -47,6 +52,7 @@ use self::plan::PlanCommand;
 use self::rebalance::Rebalance;
 use self::run::Run;
 use self::shard::ShardCommand;
+use self::status::{Status, TROUBLE_CODES};
 
 /// The commands that ask a server.
 #[derive(Debug, Subcommand)]
@@ -78,6 +84,12 @@ pub enum ClientCommand {
     /// Show what happened to a cluster, oldest first
     #[command(after_help = EXIT_CODES)]
     Events(Verb<Events>),
+    /// DNS steering: sites, lines, services, providers and zones
+    #[command(after_help = EXIT_CODES)]
+    Dns(Noun<DnsCommand>),
+    /// Show on one screen how the group, its sites, zones and clusters are
+    #[command(after_help = TROUBLE_CODES)]
+    Status(Verb<Status>),
 }
 
 /// A noun, whose verbs are subcommands.
@@ -114,6 +126,8 @@ impl ClientCommand {
             Self::Rebalance(verb) => run(verb.connection, verb.arguments),
             Self::Plan(noun) => run(noun.connection, noun.command),
             Self::Events(verb) => run(verb.connection, verb.arguments),
+            Self::Dns(noun) => run(noun.connection, noun.command),
+            Self::Status(verb) => run(verb.connection, verb.arguments),
         }
     }
 }
