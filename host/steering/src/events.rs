@@ -24,16 +24,12 @@ pub enum EventKind {
     Address,
     /// A line has another site.
     Line,
-    /// A zone could not be kept as it shall be, or can again.
-    Zone,
-    /// A member acted for others while the group had no majority.
-    Survivor,
 }
 
 impl EventKind {
     /// Whether somebody should look.
     fn is_trouble(self) -> bool {
-        matches!(self, Self::Down | Self::Survivor)
+        matches!(self, Self::Down)
     }
 }
 

@@ -195,6 +195,10 @@ impl Steering {
             let stored = standing.clone().ok_or_else(|| no_site(&code))?;
             let mut document = input::document(&stored.document)?;
             input::merge(&mut document, &patch);
+            // What a merge patch takes away gets its default, and here null is a value: never.
+            if patch.get("fallback").is_some_and(Value::is_null) {
+                document["fallback"] = Value::Null;
+            }
             self.replace_site(standing, parse(&code, document)?).await
         })
         .await

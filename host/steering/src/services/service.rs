@@ -42,9 +42,6 @@ pub(crate) struct Service {
     /// Whether records that stand there and are not ours become ours.
     #[serde(default)]
     pub(crate) adopt: bool,
-    /// Whether sites may take over each other's lines while the group has no majority.
-    #[serde(default)]
-    pub(crate) survivor: bool,
 }
 
 fn both_families() -> BTreeSet<AddressType> {
@@ -198,10 +195,9 @@ impl Service {
                 "is not used: a cluster's nodes are watched and failed over by the cluster's own \
                  rules; leave it out",
             ),
-            Target::Cluster(_) if self.survivor || self.spread => fail(
+            Target::Cluster(_) if self.spread => fail(
                 "target",
-                "follows a cluster, so `survivor` and `spread`, which are about sites, must be left \
-                 out",
+                "follows a cluster, so `spread`, which is about sites, must be left out",
             ),
             _ => Ok(()),
         }

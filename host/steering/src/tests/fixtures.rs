@@ -1,8 +1,11 @@
 //! What the tests are made of.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use parking_lot::Mutex;
 use portolan_consensus::{Limits, Member, Options, RaftOptions, StartMode};
 use prometheus::Registry;
 use serde_json::{Value, json};
@@ -12,13 +15,14 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::check::{ProbeOptions, Prober};
-use crate::clusters::NoClusters;
+use crate::clusters::Clusters;
 use crate::detect::{DetectOptions, Detector};
 use crate::names::{DomainName, LineCode, RecordType, SetId, Ttl, ZoneName};
 use crate::notify::{SendOptions, Sender};
 use crate::options::SteeringOptions;
 use crate::plan::{ActionKind, Wanted};
 use crate::provider::{RecordData, RecordKey, RecordSet, RecordValue};
+use crate::services::ClusterTarget;
 use crate::status::{ZoneState, ZoneStatus};
 use crate::steering::{Ports, Steering};
 use crate::twin::{Twin, Twins};
@@ -64,9 +68,29 @@ pub(crate) fn wanted(text: &str, contents: &[&str]) -> Wanted {
     }
 }
 
+/// The nodes of every cluster, as a test says.
+#[derive(Default)]
+pub(crate) struct SaidClusters(Mutex<Option<Vec<IpAddr>>>);
+
+impl SaidClusters {
+    pub(crate) fn are_at(&self, nodes: &[&str]) {
+        let nodes = nodes.iter().map(|node| node.parse().unwrap());
+        *self.0.lock() = Some(nodes.collect());
+    }
+}
+
+#[async_trait]
+impl Clusters for SaidClusters {
+    async fn nodes(&self, target: &ClusterTarget) -> Result<Vec<IpAddr>, String> {
+        let nodes = self.0.lock().clone();
+        nodes.ok_or_else(|| format!("there is no cluster {}", target.cluster))
+    }
+}
+
 /// A member of its own with steering on top and a twin below.
 pub(crate) struct Rig {
     pub(crate) twin: Arc<Twin>,
+    pub(crate) clusters: Arc<SaidClusters>,
     pub(crate) steering: Arc<Steering>,
     pub(crate) member: Member,
     pub(crate) registry: Registry,
@@ -87,9 +111,11 @@ impl Rig {
         };
         let member = Member::start(options).await.unwrap();
         let twin = Twin::new(&zone());
-        let (steering, registry) = steering_on(&member, &twin, BACKOFF_MS);
+        let clusters = Arc::new(SaidClusters::default());
+        let (steering, registry) = steering_on(&member, &twin, &clusters, BACKOFF_MS);
         Self {
             twin,
+            clusters,
             steering,
             member,
             registry,
@@ -132,12 +158,14 @@ impl Rig {
 
     /// Another daemon's steering on the same store, as after the death of the one before.
     pub(crate) fn succeed(&mut self) {
-        (self.steering, self.registry) = steering_on(&self.member, &self.twin, BACKOFF_MS);
+        (self.steering, self.registry) =
+            steering_on(&self.member, &self.twin, &self.clusters, BACKOFF_MS);
     }
 
     /// The same, where what failed once is not tried again for as long as a test takes.
     pub(crate) fn succeed_and_never_retry(&mut self) {
-        (self.steering, self.registry) = steering_on(&self.member, &self.twin, 60_000);
+        (self.steering, self.registry) =
+            steering_on(&self.member, &self.twin, &self.clusters, 60_000);
     }
 
     pub(crate) async fn status(&self) -> ZoneStatus {
@@ -204,6 +232,7 @@ pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
 fn steering_on(
     member: &Member,
     twin: &Arc<Twin>,
+    clusters: &Arc<SaidClusters>,
     backoff_min_ms: u64,
 ) -> (Arc<Steering>, Registry) {
     let registry = Registry::new();
@@ -216,7 +245,7 @@ fn steering_on(
     };
     let ports = Ports {
         providers: Arc::new(Twins(Arc::clone(twin))),
-        clusters: Arc::new(NoClusters),
+        clusters: Arc::clone(clusters) as Arc<dyn Clusters>,
         prober: Prober::new(ProbeOptions::default()).unwrap(),
         detector: Detector::new(DetectOptions::default()).unwrap(),
         sender: Sender::new(SendOptions::default()).unwrap(),

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use portolan_consensus::{Space, Txn};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::fixtures::{Rig, eventually};
+use crate::outbound::stub::{Answer, Stub};
 use crate::sites::{SiteOrder, SiteState};
 
 /// A server at one of this machine's loopback addresses, which can be killed and started again.
@@ -275,4 +277,123 @@ async fn wrong_sites_and_services_are_refused_with_the_place() {
         .unwrap();
     let second = steering.patch_site("bj", member, None).await.unwrap_err();
     assert!(second.to_string().contains("stands at the site sh already"));
+}
+
+#[tokio::test]
+async fn a_service_follows_the_nodes_of_a_cluster() {
+    let stage = Stage::new().await;
+    let (steering, clusters) = (&stage.rig.steering, &stage.rig.clusters);
+    let work = stage.rig.work();
+    clusters.are_at(&["192.0.2.1"]);
+    let target = json!({"namespace": "ns", "cluster": "cart", "shard": 0, "role": "master"});
+    let body = json!({
+        "zone": "example.com", "record": "cart", "types": ["A"], "target": target,
+    });
+    steering.put_service("cart", body, None).await.unwrap();
+    let at = |address: &str| {
+        let data = stage.rig.at("cart A");
+        data.is_some_and(|data| data.contents().into_iter().eq([address]))
+    };
+    eventually("the record holds the master", || at("192.0.2.1")).await;
+    stage.rig.in_sync().await;
+
+    // A failover, as the store tells it.
+    clusters.are_at(&["192.0.2.2"]);
+    let txn = Txn::new().put(Space::Shards, "cluster/ns/cart", "changed");
+    stage.rig.member.txn(txn).await.unwrap();
+    eventually("the record follows", || at("192.0.2.2")).await;
+
+    // A cluster of whose nodes nothing is known keeps its record.
+    clusters.are_at(&[]);
+    let txn = Txn::new().put(Space::Shards, "cluster/ns/cart", "changed again");
+    stage.rig.member.txn(txn).await.unwrap();
+    stage.rig.in_sync().await;
+    assert!(at("192.0.2.2"));
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn a_member_finds_the_address_of_its_site() {
+    let stage = Stage::new().await;
+    let work = stage.rig.work();
+    stage.service(json!({})).await;
+    stage.line_is("CT", SH).await;
+    let found = json!({
+        "member": stage.rig.member.id(),
+        "lines": ["CT"],
+        "addresses": {"ipv4": {"detect": [
+            {"method": "interface", "name": "lo", "allow_private": true},
+        ]}},
+        "check_address": SH,
+    });
+    let steering = &stage.rig.steering;
+    steering.put_site("sh", found, None).await.unwrap();
+    stage.line_is("CT", "127.0.0.1").await;
+    let events = stage.events().await.join("\n");
+    let told = "the site sh has the ipv4 address 127.0.0.1";
+    assert!(events.contains(told), "{events}");
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn webhooks_are_told_of_an_alarm_and_of_its_end() {
+    let mut stage = Stage::new().await;
+    let work = stage.rig.work();
+    let hook = Stub::new([Answer::ok("ok")]).await;
+    let steering = Arc::clone(&stage.rig.steering);
+    let body = json!({"url": format!("{}token", hook.url()), "allow_private": true,
+        "kinds": ["service-down"]});
+    let (view, revision) = steering.put_webhook("ops", body, None).await.unwrap();
+    assert!(!view.url.contains("token"), "{}", view.url);
+    stage.service(json!({})).await;
+    stage.line_is("CT", SH).await;
+
+    stage.sh.kill().await;
+    let told = |state: &'static str| {
+        let asked = hook.asked();
+        asked
+            .iter()
+            .filter(|it| it.json()["state"] == state)
+            .count()
+    };
+    eventually("the alarm is told", || told("firing") == 1).await;
+    let fired = hook.asked()[0].json();
+    assert_eq!(fired["kind"], "service-down");
+    assert_eq!(fired["subject"], "shop at sh");
+    stage.sh.restart().await;
+    eventually("its end is told", || told("resolved") == 1).await;
+    assert_eq!(told("firing"), 1, "once");
+
+    // What an answer shows can be sent back, and the secret stays.
+    let shown = serde_json::to_value(view).unwrap();
+    steering
+        .put_webhook("ops", shown, Some(revision))
+        .await
+        .unwrap();
+    steering.test_webhook("ops").await.unwrap();
+    assert!(hook.asked().last().unwrap().line.contains("/token"));
+    let misspelt = json!({"url": hook.url(), "allow_private": true, "kinds": ["sight-down"]});
+    let refused = steering
+        .put_webhook("ops", misspelt, None)
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("site-down"), "{refused}");
+    steering.delete_webhook("ops", None).await.unwrap();
+    assert!(steering.webhook("ops").await.is_err());
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn a_patch_says_never_with_null() {
+    let stage = Stage::new().await;
+    let steering = &stage.rig.steering;
+    let never = json!({"fallback": null});
+    let site = steering.patch_site("sh", never, None).await.unwrap();
+    let site = serde_json::to_value(site).unwrap();
+    assert_eq!(site["fallback"], Value::Null);
+    let named = steering
+        .patch_site("sh", json!({"name": "Shanghai"}), None)
+        .await;
+    let named = serde_json::to_value(named.unwrap()).unwrap();
+    assert_eq!(named["fallback"], Value::Null, "another patch leaves it");
 }

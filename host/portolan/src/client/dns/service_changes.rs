@@ -78,17 +78,6 @@ struct Switches {
         hide_possible_values = true
     )]
     adopt: Option<bool>,
-    /// Let sites take over each other's lines while the group has no majority
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    survivor: Option<bool>,
 }
 
 /// A record type that holds addresses.
@@ -148,7 +137,6 @@ impl ServiceChanges {
         set("lines", self.lines);
         set("spread", self.switches.spread.map(Value::from));
         set("adopt", self.switches.adopt.map(Value::from));
-        set("survivor", self.switches.survivor.map(Value::from));
         set("without_lines", self.without_lines.as_ref().map(word));
         check.add_to(&mut changes);
         changes
