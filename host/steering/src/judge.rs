@@ -239,11 +239,12 @@ fn assigned(world: &World) -> (Writes, u64) {
         if after == *before {
             continue;
         }
-        let told = moves(before, &after);
-        let told = told
-            .iter()
-            .map(|moved| (EventKind::Line, tell(service, moved)));
-        writes.events.extend(told);
+        for moved in moves(before, &after) {
+            writes.events.push((EventKind::Line, tell(service, &moved)));
+            if !moved.from.is_empty() {
+                writes.moved_to.extend(moved.to);
+            }
+        }
         let revision = revision_of(&stored.cloned());
         let key = keys::owners(&service.name);
         writes.documents.push((key, revision, Some(encode(&after))));

@@ -138,6 +138,7 @@ async fn a_dead_sites_line_moves_and_comes_back() {
     ] {
         assert!(events.contains(told), "{told} is missing:\n{events}");
     }
+    assert_eq!(stage.rig.metric("portolan_dns_line_moves_total"), 2.0);
     let history = stage.rig.steering.history("example.com").await.unwrap();
     let reasons: Vec<&str> = history.iter().map(|entry| entry.reason.as_str()).collect();
     assert!(reasons.contains(&"CT: sh is down"), "{reasons:?}");
