@@ -1,12 +1,12 @@
 # Two commands matter: `make run` and `make test`.
 
-PLUGINS   := powerdns alidns even-slots drain hot-slots
+PLUGINS   := powerdns alidns cloudflare digitalocean dnspod hetzner huaweicloud rfc2136 route53 even-slots drain hot-slots
 DIST      := plugins/dist
 WASM      := wasm32-wasip2
 # One process per test where cargo-nextest is installed, cargo's own runner otherwise.
 RUNNER    := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: run test bench lint plugins powerdns valkey fmt clean
+.PHONY: run test conformance simulate bench lint plugins powerdns valkey fmt clean
 
 ## Build everything and start a group of one on 127.0.0.1:8420, its data in ./portolan-data, that also
 ## answers DNS queries on 127.0.0.1:8453, with the lines of examples/lines.txt.
@@ -19,10 +19,19 @@ run: plugins
 test: plugins
 	cargo $(RUNNER) --workspace
 
-## Compare with etcd in the same run: a table, and target/bench/etcd.json.
-bench:
+## The conformance suite of the providers, or of one: `make conformance PROVIDER=alidns`.
+conformance: plugins
+	cargo $(RUNNER) -p portolan-tests --test conformance $(PROVIDER)
+
+## 100,000 runs of the simulation of survivor mode, some minutes. `make test` has 2,000 of them.
+simulate:
+	PORTOLAN_SEEDS=$(or $(SEEDS),100000) cargo $(RUNNER) -p portolan-steering --lib whatever_happens_lines_have_one_owner
+
+## Compare with etcd in the same run: a table, and target/bench/etcd.json. `BENCH=steer make bench` measures
+## that part alone: write, read, probe, steer or move.
+bench: plugins
 	cargo build --release -p portolan
-	cargo run --release -p portolan-tests --bin bench
+	cargo run --release -p portolan-tests --bin bench -- $(BENCH:%=--operations %)
 
 ## Formatting, lints, licences. cargo-deny is used where it is installed.
 lint:

@@ -4,7 +4,8 @@
 //! same requests (JSON over keep-alive HTTP/1.1, sent to the leader) from the same load generator, in
 //! alternating turns. What is printed are medians over the rounds.
 //!
-//! Beside that, and without a group: how many nodes of sharded clusters one core probes in a second.
+//! Beside that: how many nodes of sharded clusters one core probes in a second, how DNS steering does with
+//! many zones, and how fast it moves a line. `--operations steer` measures one of them alone.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -16,10 +17,12 @@
 
 mod disk;
 mod failover;
+mod moves;
 mod probe;
 mod report;
 mod restart;
 mod rounds;
+mod steer;
 mod system;
 mod targets;
 
@@ -60,8 +63,11 @@ struct Arguments {
     /// What is measured; ratios need both.
     #[arg(long, value_delimiter = ',', default_values = ["etcd", "portolan"])]
     systems: Vec<Name>,
-    /// What the clients do; `probe` is none of theirs, and needs no group if it is the only one.
-    #[arg(long, value_delimiter = ',', default_values = ["write", "read", "probe"])]
+    /// What the clients do; `probe`, `steer` and `move` are none of theirs.
+    #[arg(
+        long, value_delimiter = ',',
+        default_values = ["write", "read", "probe", "steer", "move"],
+    )]
     operations: Vec<Operation>,
     /// Where data and the results go.
     #[arg(long, default_value = "target/bench")]
@@ -84,7 +90,7 @@ impl Arguments {
     /// The operations that clients of a group do.
     fn workloads(&self) -> impl Iterator<Item = Operation> {
         let operations = self.operations.iter().copied();
-        operations.filter(|operation| *operation != Operation::Probe)
+        operations.filter(|operation| matches!(operation, Operation::Write | Operation::Read))
     }
 }
 
@@ -111,6 +117,20 @@ async fn main() {
         Some(probe::measure(&directory).await)
     } else {
         None
+    };
+
+    let steer = if arguments.operations.contains(&Operation::Steer) {
+        progress("steering many zones");
+        steer::measure(&directory).await
+    } else {
+        vec![]
+    };
+
+    let moves = if arguments.operations.contains(&Operation::Move) {
+        progress("moving lines");
+        moves::measure(&directory).await
+    } else {
+        vec![]
     };
 
     let mut systems = vec![];
@@ -167,6 +187,8 @@ async fn main() {
         failovers,
         restart,
         probe,
+        steer,
+        moves,
         keys: arguments.keys,
     };
     report.print();

@@ -5,9 +5,11 @@ use serde_json::json;
 
 use crate::disk::Disk;
 use crate::failover::Failover;
+use crate::moves::Move;
 use crate::probe::Probe;
 use crate::restart::Restart;
 use crate::rounds::Row;
+use crate::steer::Steer;
 use crate::targets::{PROBES, judge, rate_goal};
 
 const MEBIBYTE: f64 = 1_048_576.0;
@@ -32,6 +34,8 @@ pub(crate) struct Report {
     pub(crate) failovers: Vec<Failover>,
     pub(crate) restart: Option<Restart>,
     pub(crate) probe: Option<Probe>,
+    pub(crate) steer: Vec<Steer>,
+    pub(crate) moves: Vec<Move>,
 }
 
 impl Report {
@@ -90,6 +94,8 @@ impl Report {
         if let Some(Probe { nodes, per_second }) = &self.probe {
             println!("probe: {per_second:.0} nodes/s per core (goal {PROBES}), of {nodes} nodes");
         }
+        self.steer.iter().for_each(print_steer);
+        self.moves.iter().for_each(print_move);
         self.print_verdicts();
     }
 
@@ -131,5 +137,39 @@ impl Report {
                 verdict.what, verdict.measured, verdict.goal
             );
         }
+    }
+}
+
+fn print_move(moved: &Move) {
+    let all: Vec<String> = moved.all_ms.iter().map(|ms| format!("{ms:.0}")).collect();
+    println!(
+        "move, {}: min {:.0} ms, median {:.0} ms, max {:.0} ms (of {})",
+        moved.what,
+        moved.min_ms(),
+        moved.median_ms,
+        moved.max_ms(),
+        all.join(", ")
+    );
+}
+
+fn print_steer(steer: &Steer) {
+    let [empty, loaded, after] = steer.resident_bytes.map(|bytes| bytes as f64 / MEBIBYTE);
+    println!(
+        "steering, {}: plan of {} record sets p50 {:.0} ms, max {:.0} ms; first apply {:.0} ms; \
+         {} rounds without a write; memory {empty:.0} MiB, with them {loaded:.0} MiB, after plans \
+         and rounds {after:.0} MiB",
+        steer.provider,
+        steer.record_sets,
+        steer.plan_p50_ms,
+        steer.plan_max_ms,
+        steer.first_apply_ms,
+        steer.quiet_rounds,
+    );
+    match steer.bare_read_p50_ms {
+        Some(read_ms) => println!(
+            "  a bare read of the same zones: p50 {read_ms:.0} ms; plan ÷ read × {:.2}",
+            steer.plan_p50_ms / read_ms
+        ),
+        None => println!("  its zones are in the store: there is nothing to compare a plan with"),
     }
 }

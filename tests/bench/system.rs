@@ -32,6 +32,10 @@ pub(crate) enum Operation {
     Read,
     /// Not sent to a group: nodes of sharded clusters are probed.
     Probe,
+    /// Not sent to a group: DNS zones are compared with what is wanted.
+    Steer,
+    /// Not sent to a group: sites and masters are killed, and DNS is asked.
+    Move,
 }
 
 impl System {
@@ -120,7 +124,9 @@ impl System {
         type Make = fn(&str) -> (&'static str, Value);
         let make: Make = match (self, operation) {
             (Self::Etcd(_), Operation::Write) => |key| Etcd::write_request(key, value()),
-            (_, Operation::Probe) => unreachable!("no request of a group's client"),
+            (_, Operation::Probe | Operation::Steer | Operation::Move) => {
+                unreachable!("no request of a group's client")
+            }
             (Self::Etcd(_), Operation::Read) => Etcd::read_request,
             (Self::Portolan(_), Operation::Write) => {
                 |key| ("/write", json!({"Put": {"key": key, "value": value()}}))

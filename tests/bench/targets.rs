@@ -24,6 +24,12 @@ const MEMORY: f64 = 1.0;
 const RESTART_MS: f64 = 3_000.0;
 /// Nodes that one core probes in a second.
 pub(crate) const PROBES: f64 = 10_000.0;
+/// Milliseconds of the slowest plan over all zones.
+const PLAN_MS: f64 = 1_000.0;
+/// Milliseconds until all members answer with another site once one is dead that is checked each second.
+pub(crate) const SITE_MOVES_MS: f64 = 10_000.0;
+/// Milliseconds until all members answer with a shard's new master once the store has it.
+pub(crate) const MASTER_MOVES_MS: f64 = 2_000.0;
 
 /// Whether one target was reached.
 #[derive(Debug, Serialize)]
@@ -57,7 +63,7 @@ pub(crate) fn rate_goal(operation: Operation, clients: usize) -> Option<f64> {
     let goals = match operation {
         Operation::Write => WRITES,
         Operation::Read => READS,
-        Operation::Probe => return None,
+        Operation::Probe | Operation::Steer | Operation::Move => return None,
     };
     goals
         .into_iter()
@@ -103,6 +109,14 @@ pub(crate) fn judge(report: &Report) -> Vec<Verdict> {
     if let Some(probe) = &report.probe {
         let what = "probe: nodes/s per core".into();
         verdicts.push(at_least(what, PROBES, probe.per_second));
+    }
+    for steer in &report.steer {
+        let what = format!("slowest plan, {}, ms", steer.provider);
+        verdicts.push(at_most(what, PLAN_MS, steer.plan_max_ms));
+    }
+    for moved in &report.moves {
+        let what = format!("slowest move, {}, ms", moved.what);
+        verdicts.push(at_most(what, moved.goal_ms, moved.max_ms()));
     }
     verdicts
 }

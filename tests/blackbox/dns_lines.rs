@@ -20,6 +20,9 @@ const NAME: &str = "www.example.test";
 const MOVES_WITHIN: Duration = Duration::from_secs(40);
 /// How long a site must have been up again.
 const STABLE_MS: u64 = 12_000;
+/// How long a site that flaps stays as it is; and how often it goes.
+const FLAPS_EVERY: Duration = Duration::from_secs(5);
+const FLAPS: usize = 3;
 
 /// A site: a web server on a host, and the address that its records hold.
 struct Site {
@@ -116,8 +119,16 @@ impl Stage {
             "zones": [ZONE],
         });
         bind(&client, "home", &binding).await;
+        self.damp(STABLE_MS).await;
+    }
+
+    /// Sets sites and service, whose lines return when they have been up for so long.
+    async fn damp(&self, stable_ms: u64) {
+        let client = self.client();
+        // Two checks of a second each: who flaps every five seconds is down, and up again.
         let check = json!({
-            "type": "http", "port": self.port, "path": "/", "stable_ms": STABLE_MS,
+            "type": "http", "port": self.port, "path": "/", "stable_ms": stable_ms,
+            "down_after": 2, "up_after": 2,
         });
         for site in &self.sites {
             let body = json!({
@@ -137,13 +148,17 @@ impl Stage {
         put(&client, "/api/v1/dns/services/web", &service).await;
     }
 
+    /// What the record holds, as everybody sees it.
+    fn answer(&self) -> Vec<String> {
+        dig(self.dns.dns_address(), NAME, "A")
+    }
+
     async fn record_is_at(&self, host: usize) {
         let wanted = [self.sites[host].record.clone()];
-        let server = self.dns.dns_address();
         eventually_within(
             MOVES_WITHIN,
             &format!("{NAME} is at s{host}"),
-            async || match dig(server, NAME, "A") {
+            async || match self.answer() {
                 found if found == wanted => Ok(()),
                 found => Err(format!("{found:?}: {}", self.events().await.join("; "))),
             },
@@ -165,6 +180,48 @@ impl Stage {
             .iter()
             .map(|event| event["text"].to_string())
             .collect()
+    }
+
+    /// How often a site's service was called up (`up again`) or down so far.
+    async fn verdicts(&self, host: usize, verdict: &str) -> usize {
+        let told = format!("web at s{host}: {verdict} (");
+        let events = self.events().await;
+        events.iter().filter(|event| event.contains(&told)).count()
+    }
+
+    /// Waits for one verdict more than there were `before`, and until the site has been so for long enough.
+    async fn stays(&self, host: usize, verdict: &str, before: usize) {
+        let began = Instant::now();
+        eventually(&format!("s{host} is called {verdict}"), async || match self
+            .verdicts(host, verdict)
+            .await
+        {
+            count if count > before => Ok(()),
+            _ => Err(self.events().await.join("; ")),
+        })
+        .await;
+        tokio::time::sleep(FLAPS_EVERY.saturating_sub(began.elapsed())).await;
+    }
+
+    /// A site's server goes and comes back, again and again, and is called down and up each time. Says how
+    /// often the record changed meanwhile.
+    async fn flap(&mut self, host: usize) -> usize {
+        let before = self.changes().await;
+        let (down, up) = ("down", "up again");
+        let downs = self.verdicts(host, down).await;
+        let ups = self.verdicts(host, up).await;
+        for flap in 0..FLAPS {
+            self.kill_server(host);
+            self.stays(host, down, downs + flap).await;
+            self.serve(host);
+            self.stays(host, up, ups + flap).await;
+        }
+        let verdicts = (
+            self.verdicts(host, down).await - downs,
+            self.verdicts(host, up).await - ups,
+        );
+        assert_eq!(verdicts, (FLAPS, FLAPS), "down and up again, each time");
+        self.changes().await - before
     }
 
     /// How often the record was written so far.
@@ -200,25 +257,31 @@ async fn a_record_follows_sites_that_die_flap_and_return() {
         "not before it is stable"
     );
 
-    // A server that flaps: it goes once, and comes back once.
-    let before = stage.changes().await;
-    for _ in 0..4 {
-        stage.kill_server(0);
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        stage.serve(0);
-        tokio::time::sleep(Duration::from_secs(5)).await;
-    }
-    let flapped = stage.changes().await - before;
+    // A server that flaps: the record goes once, and stays away.
+    let damped = stage.flap(0).await;
+    println!("{FLAPS} flaps with damping: {damped} changes");
     assert!(
-        flapped <= 2,
-        "{flapped} changes: {:?}",
+        (1..=2).contains(&damped),
+        "{damped} changes: {:?}",
+        stage.events().await
+    );
+    // That is the damping: without it, the same makes the record go to and fro.
+    stage.damp(0).await;
+    stage.record_is_at(0).await;
+    let undamped = stage.flap(0).await;
+    println!("{FLAPS} flaps without: {undamped} changes");
+    assert!(
+        undamped > 2,
+        "{undamped} changes: {:?}",
         stage.events().await
     );
 
-    // Nobody is left: the record stays.
-    for host in 0..3 {
-        stage.kill_server(host);
-    }
+    // The last one that is left goes, too: the record stays.
+    stage.kill_server(0);
+    stage.kill_server(1);
+    stage.record_is_at(2).await;
+    let before = (stage.answer(), stage.changes().await);
+    stage.kill_server(2);
     eventually("all are down", async || {
         let events = stage.events().await;
         let last = |host: usize| {
@@ -233,6 +296,6 @@ async fn a_record_follows_sites_that_die_flap_and_return() {
         }
     })
     .await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(dig(stage.dns.dns_address(), NAME, "A").len(), 1);
+    tokio::time::sleep(FLAPS_EVERY).await;
+    assert_eq!((stage.answer(), stage.changes().await), before);
 }

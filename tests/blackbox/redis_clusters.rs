@@ -425,6 +425,14 @@ async fn a_cluster_is_imported_and_changed(flavour: Flavour) {
     })
     .await;
 
+    // What the nodes decided stayed.
+    let reply = client.get(&format!("{clusters}/i/events")).await;
+    let events = reply.json()["data"]["events"].clone();
+    let mut failovers = events.as_array().unwrap().clone();
+    failovers.retain(|event| event["kind"] == "failover");
+    assert_eq!(failovers.len(), 1, "{events}");
+    assert_eq!(role(replica).await, "master");
+
     // Nodes of the wrong kind, without cluster mode, or taken are refused.
     options.cluster = false;
     options.password = None;

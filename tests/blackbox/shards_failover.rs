@@ -186,7 +186,7 @@ async fn nodes_that_are_behind_or_differ_are_mended_and_one_that_is_ahead_is_rep
     tell("9", false).await;
     let event = stage.event("conflict").await;
     let text = event["text"].as_str().unwrap();
-    assert!(text.contains("ahead of the version 1 here"), "{text}");
+    assert!(text.contains("ahead of the version 2 here"), "{text}");
     assert_eq!(
         master.topology_version(),
         9,

@@ -38,7 +38,7 @@ impl Stage {
             nodes.push(net.start_with(options).await);
         }
         let addrs = nodes.iter().map(KvrocksNode::addr).collect();
-        let group = group_with_cluster(addrs, per_shard).await;
+        let group = group_with_cluster(with_plugins(), addrs, per_shard).await;
         Self { group, net, nodes }
     }
 }
@@ -48,7 +48,12 @@ impl RealStage {
     pub(crate) async fn real(flavour: Flavour, shards: usize, per_shard: usize) -> Self {
         let options = RedisOptions::new(flavour);
         let nodes = RedisServer::start_many(shards * per_shard, &options).await;
-        let group = group_with_cluster(addrs(&nodes), per_shard).await;
+        Self::of(with_plugins(), nodes, per_shard).await
+    }
+
+    /// A group with this setup, and a cluster of these servers.
+    pub(crate) async fn of(setup: Setup, nodes: Vec<RedisServer>, per_shard: usize) -> Self {
+        let group = group_with_cluster(setup, addrs(&nodes), per_shard).await;
         Self {
             group,
             net: (),
@@ -73,11 +78,14 @@ fn addrs(nodes: &[RedisServer]) -> Vec<String> {
     nodes.iter().map(RedisServer::addr).collect()
 }
 
-async fn group_with_cluster(nodes: Vec<String>, per_shard: usize) -> Cluster {
-    let setup = Setup {
+fn with_plugins() -> Setup {
+    Setup {
         plugins: Some(built_plugins()),
         ..Setup::default()
-    };
+    }
+}
+
+async fn group_with_cluster(setup: Setup, nodes: Vec<String>, per_shard: usize) -> Cluster {
     let group = Cluster::start_with(setup).await;
     let client = group.client(group.running()[0]);
     client

@@ -22,11 +22,15 @@ pub struct Setup {
     /// The network on whose hosts the members run, member 1 on host 0; this host's loopback where it is
     /// none.
     pub network: Option<Arc<Network>>,
+    /// How many members; three where it is none.
+    pub members: Option<u64>,
+    /// Whether every member answers DNS queries, at [`Daemon::dns_address`].
+    pub dns: bool,
     /// Where the members keep their files; the system's temporary directory where it is none.
     pub below: Option<PathBuf>,
 }
 
-/// Three members with the ids 1, 2 and 3, all voters. Dropping it ends them and removes their files.
+/// Members with the ids 1, 2, 3 …, all voters. Dropping it ends them and removes their files.
 #[derive(Debug)]
 pub struct Cluster {
     /// The members, by index (id − 1).
@@ -42,7 +46,7 @@ impl Cluster {
         Self::start_with(Setup::default()).await
     }
 
-    /// Starts three members: the first bootstraps, the others join it.
+    /// Starts the members: the first bootstraps, the others join it.
     pub async fn start_with(setup: Setup) -> Self {
         let home = match &setup.below {
             Some(directory) => TempDir::new_in(directory),
@@ -59,13 +63,14 @@ impl Cluster {
         first.start_ready().await;
         let address = first.address();
         cluster.members.push(first);
-        for id in [2, 3] {
+        let ids: Vec<u64> = (1..=cluster.setup.members.unwrap_or(3)).collect();
+        for &id in &ids[1..] {
             let mut member = cluster.new_member(id).join(&address);
             member.start();
             cluster.members.push(member);
         }
         cluster.all_ready().await;
-        cluster.voters_are(&[1, 2, 3]).await;
+        cluster.voters_are(&ids).await;
         cluster
     }
 
@@ -75,6 +80,9 @@ impl Cluster {
         if let Some(network) = &self.setup.network {
             let host = u8::try_from(id - 1).expect("a host's number");
             member = member.at(network, host);
+        }
+        if self.setup.dns {
+            member = member.with_dns();
         }
         match &self.setup.plugins {
             Some(directory) => member.plugins(directory),

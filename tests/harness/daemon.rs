@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use crate::wait::{PATIENCE, eventually_within};
 
 /// Longer than the ten seconds that the daemon gives running requests when it stops.
 const STOPS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Nobody else listens there: the API takes the port's TCP on 127.0.0.1, and DNS needs TCP too.
+const DNS_HOST: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 1);
 
 /// A member with a home of its own. It keeps port, data and configuration over restarts.
 #[derive(Debug)]
@@ -110,6 +114,13 @@ impl Daemon {
             .argument(directory.to_str().expect("a UTF-8 path"))
     }
 
+    /// Answers DNS queries at [`Daemon::dns_address`].
+    #[must_use]
+    pub fn with_dns(self) -> Self {
+        let address = self.dns_address().to_string();
+        self.argument("--dns-listen").argument(&address)
+    }
+
     /// Adds a command line argument.
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
@@ -127,6 +138,11 @@ impl Daemon {
         format!("{}:{}", self.host, self.port.number())
     }
 
+    /// Where it answers DNS queries, if it was told to: at its port, on another address of loopback.
+    pub fn dns_address(&self) -> SocketAddr {
+        (DNS_HOST, self.port.number()).into()
+    }
+
     /// Its data directory.
     pub fn data(&self) -> &Path {
         &self.data
@@ -141,6 +157,11 @@ impl Daemon {
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "member {} runs already", self.id);
         let mut command = command();
+        // Plugins are compiled once for all daemons of all tests.
+        command.env(
+            "PORTOLAN_SANDBOX_CACHE_DIR",
+            binary().with_file_name("compiled-plugins"),
+        );
         command.arg("serve");
         command.args(["--listen", &self.address()]);
         if self.tells_id {

@@ -12,15 +12,19 @@
     reason = "a harness reports by panicking; the test that uses it shows the sentence"
 )]
 
-mod ali;
+mod bind;
 mod client;
 mod cluster;
 mod cocoa;
 mod daemon;
 mod directory;
+mod dns_front;
 mod etcd;
+mod fronted_powerdns;
+mod knot;
 mod kvrocks;
 mod load;
+mod nameserver;
 mod network;
 mod ports;
 mod powerdns;
@@ -32,7 +36,6 @@ mod wait;
 mod wire;
 mod workload;
 
-pub use ali::{AliRecord, AliStub};
 pub use client::{Client, Reply};
 pub use cluster::{Cluster, Setup};
 pub use cocoa::CocoaStub;
@@ -41,11 +44,14 @@ pub use directory::{
     bytes_on_disk, checkpoint_file, files_containing, flip_bit, log_files, truncate,
 };
 pub use etcd::Etcd;
+pub use fronted_powerdns::FrontedPowerDns;
 pub use kvrocks::{Kvrocks, KvrocksNode, KvrocksOptions, hash_slot};
 pub use load::{Load, Measured, Rng};
+pub use nameserver::{NameServer, ShownRecord};
 pub use network::Network;
+pub use portolan_vendors::{AliRecord, AliStub};
 pub use ports::Port;
-pub use powerdns::{PowerDns, PowerDnsOptions, RecordSet, dig};
+pub use powerdns::{PowerDns, PowerDnsOptions, RecordSet, dig, dig_from};
 pub use process::Process;
 pub use proxy::{Hold, HoldingProxy};
 pub use redis::{

@@ -98,19 +98,22 @@ impl Network {
         ip(&["link", "set", &self.link(host), "up"]);
     }
 
-    /// Cuts two hosts from one another; both go on reaching the caller.
+    /// Cuts two hosts from one another; both go on reaching the caller. What they send to one another is
+    /// lost on its way: it goes to an address of the link that nobody has.
     pub fn cut(&self, one: u8, other: u8) {
         for (at, from) in [(one, other), (other, one)] {
-            let route = format!("{}/32", self.address(from));
-            self.ip_at(at, &["route", "replace", "blackhole", &route]);
+            let address = self.address(from).to_string();
+            let nobody = ["lladdr", "02:00:00:00:00:ff", "nud", "permanent"];
+            let neighbour = ["neigh", "replace", &address, "dev", "eth0"];
+            self.ip_at(at, &[neighbour.as_slice(), &nobody].concat());
         }
     }
 
     /// Ends that.
     pub fn mend(&self, one: u8, other: u8) {
         for (at, from) in [(one, other), (other, one)] {
-            let route = format!("{}/32", self.address(from));
-            self.ip_at(at, &["route", "del", "blackhole", &route]);
+            let address = self.address(from).to_string();
+            self.ip_at(at, &["neigh", "del", &address, "dev", "eth0"]);
         }
     }
 

@@ -82,7 +82,7 @@ impl PowerDns {
             _ports: vec![],
         };
         server.answering().await;
-        server.create_zone().await;
+        server.create_zone(&server.options.zone).await;
         server
     }
 
@@ -98,8 +98,8 @@ impl PowerDns {
         .await;
     }
 
-    async fn create_zone(&self) {
-        let zone = &self.options.zone;
+    /// Has it serve one more zone.
+    pub async fn create_zone(&self, zone: &str) {
         let body = json!({
             "name": format!("{zone}."),
             "kind": "Native",
@@ -149,9 +149,15 @@ impl PowerDns {
         &self.options.key
     }
 
+    /// A zone as its API shows it.
+    pub async fn read_zone(&self, zone: &str) -> Reply {
+        let path = format!("/api/v1/servers/localhost/zones/{zone}.");
+        self.api("GET", &path, &Value::Null).await
+    }
+
     /// All record sets of the zone as `(name, type)`, without SOA and NS of the apex.
     pub async fn record_sets(&self) -> BTreeMap<(String, String), RecordSet> {
-        let reply = self.api("GET", &self.zone_path(), &Value::Null).await;
+        let reply = self.read_zone(&self.options.zone).await;
         assert_eq!(
             reply.status, 200,
             "PowerDNS did not show the zone: {}",
@@ -204,7 +210,8 @@ impl PowerDns {
             .await;
     }
 
-    async fn patch(&self, set: &Value) {
+    /// Writes a record set as the API takes it, past the daemon.
+    pub async fn patch(&self, set: &Value) {
         let reply = self
             .api("PATCH", &self.zone_path(), &json!({"rrsets": [set]}))
             .await;
@@ -222,7 +229,17 @@ impl PowerDns {
 
 /// What `dig` finds: the answers' data, in order; empty where there is no such record.
 pub fn dig(server: SocketAddr, name: &str, rtype: &str) -> Vec<String> {
+    dig_with(server, &[], name, rtype)
+}
+
+/// The same for a client in this network, as resolvers tell of it (RFC 7871).
+pub fn dig_from(server: SocketAddr, subnet: &str, name: &str, rtype: &str) -> Vec<String> {
+    dig_with(server, &[&format!("+subnet={subnet}")], name, rtype)
+}
+
+fn dig_with(server: SocketAddr, options: &[&str], name: &str, rtype: &str) -> Vec<String> {
     let output = Command::new("dig")
+        .args(options)
         .args([
             "+short",
             "+tries=1",
@@ -262,6 +279,8 @@ fn configuration(options: &PowerDnsOptions, home: &TempDir) -> String {
          socket-dir={home}\n\
          local-address={}\n\
          local-port={}\n\
+         enable-lua-records=yes\n\
+         edns-subnet-processing=yes\n\
          webserver=yes\n\
          webserver-address={}\n\
          webserver-port={}\n\

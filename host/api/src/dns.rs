@@ -4,6 +4,7 @@
 pub(crate) mod events;
 pub(crate) mod services;
 pub(crate) mod sites;
+pub(crate) mod survivor;
 pub(crate) mod webhooks;
 
 use std::sync::Arc;

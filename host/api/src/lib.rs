@@ -1,5 +1,5 @@
-//! Portolan's HTTP interface: the KV contract, the native API under `/api/v1`, health, measurements,
-//! and the door through which members reach one another.
+//! Portolan's HTTP interface: the KV contract, the contract of DNS nodes under `/v1`, the native API under
+//! `/api/v1`, health, measurements, and the door through which members reach one another.
 //!
 //! A request passes the server ([`serve`]), the table of routes ([`router`]) and its route's edge,
 //! which authorises ([`authorise`]), bounds and counts it; a handler parses it and calls a domain
@@ -27,6 +27,7 @@ mod serve;
 mod shards;
 mod sse;
 mod state;
+mod v1;
 
 pub use address::{AddressError, check_address};
 pub use error::ApiError;
@@ -35,6 +36,7 @@ pub use metrics::{HttpMetrics, register_process};
 pub use router::router;
 pub use serve::{Door, serve};
 pub use state::ApiState;
+pub use v1::ContractSecret;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use http::{Method, StatusCode, Uri};
 use crate::edge::Edge;
 use crate::identity::Scope;
 use crate::{
-    ApiError, ApiState, cluster, dns, health, kv, metrics, peers, plugins, raft_peers, shards,
+    ApiError, ApiState, cluster, dns, health, kv, metrics, peers, plugins, raft_peers, shards, v1,
 };
 
 /// All routes over one daemon.
@@ -17,6 +17,19 @@ pub fn router(state: Arc<ApiState>) -> Router {
     let routes = Routes::new(&state)
         .add("/", Scope::Public, get(health::root))
         .add("/v1", Scope::Public, get(health::root))
+        .add("/v1/badge", Scope::Public, get(v1::badge))
+        .add("/v1/status", Scope::Public, get(v1::status))
+        // Public, for they look at the secret that the request shows.
+        .add(
+            "/v1/getClusterInfo",
+            Scope::Public,
+            post(v1::get_cluster_info),
+        )
+        .add(
+            "/v1/updateClusterInfo",
+            Scope::Public,
+            post(v1::update_cluster_info),
+        )
         .add("/healthz", Scope::Public, get(health::healthz))
         .add("/readyz", Scope::Public, get(health::readyz))
         .add("/metrics", Scope::Metrics, get(metrics::by_accept))
@@ -115,6 +128,7 @@ fn steering(routes: Routes<'_>) -> Routes<'_> {
             Scope::Dns,
             post(dns::webhooks::test),
         )
+        .add("/api/v1/dns/survivor", Scope::Dns, get(dns::survivor::list))
         .add("/api/v1/dns/events", Scope::Dns, get(dns::events::events))
 }
 

@@ -8,6 +8,7 @@ use portolan_shards::Shards;
 use portolan_steering::Steering;
 use prometheus::Registry;
 
+use crate::ContractSecret;
 use crate::metrics::HttpMetrics;
 
 /// The daemon, as the API sees it: one immutable value behind an `Arc`.
@@ -20,6 +21,8 @@ pub struct ApiState {
     pub steering: Arc<Steering>,
     /// The plugins of this daemon's directory.
     pub plugins: Plugins,
+    /// What other DNS nodes show to this one.
+    pub contract: ContractSecret,
     /// What a key and a value may measure; bodies are bounded accordingly.
     pub limits: Limits,
     /// Everything that `GET /metrics` shows.

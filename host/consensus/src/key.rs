@@ -1,4 +1,5 @@
-//! The cluster key: what secrets in the store are sealed with.
+//! The cluster key: what secrets in the store are sealed with, and what members sign for one another
+//! where they meet outside of the group.
 //!
 //! Every member holds it, in `cluster.key` (mode 0600); it is drawn when the group is founded and
 //! handed to members that join. Who has a member's store without this file reads no secret.
@@ -8,12 +9,16 @@ use std::sync::Arc;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 /// The first byte of what [`ClusterKey::seal`] makes.
 const VERSION: u8 = 1;
+/// What the key for signatures is derived for, so that no key serves two algorithms.
+const SIGNING: &[u8] = b"portolan signatures, version 1";
 
 /// The group's key. Its `Debug` shows nothing.
 #[derive(Clone)]
@@ -32,7 +37,8 @@ impl ClusterKey {
         Self(Arc::new(Zeroizing::new(rand::random())))
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    /// A key that is already known: 32 bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Some(Self(Arc::new(Zeroizing::new(bytes.try_into().ok()?))))
     }
 
@@ -88,9 +94,41 @@ impl ClusterKey {
         Ok(Zeroizing::new(plain))
     }
 
+    /// Signs `bytes` (HMAC-SHA256). The signature holds only with the same `context`, so what is signed
+    /// cannot be moved to another place.
+    pub fn sign(&self, context: &str, bytes: &[u8]) -> [u8; 32] {
+        self.signature(context, bytes)
+            .finalize()
+            .into_bytes()
+            .into()
+    }
+
+    /// Whether [`ClusterKey::sign`] made this signature, compared in constant time.
+    pub fn verify(&self, context: &str, bytes: &[u8], signature: &[u8]) -> bool {
+        let expected = self.signature(context, bytes);
+        expected.verify_slice(signature).is_ok()
+    }
+
+    fn signature(&self, context: &str, bytes: &[u8]) -> Hmac<Sha256> {
+        let derived = keyed(self.as_bytes()).chain_update(SIGNING).finalize();
+        // The length tells where the context ends.
+        keyed(&derived.into_bytes().into())
+            .chain_update((context.len() as u64).to_be_bytes())
+            .chain_update(context)
+            .chain_update(bytes)
+    }
+
     fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new(self.as_bytes().into())
     }
+}
+
+fn keyed(key: &[u8; KEY_BYTES]) -> Hmac<Sha256> {
+    // A key as long as HMAC's block is used as it is; a shorter one is filled up with zeros
+    // (RFC 2104 §2), which `new` leaves to its caller.
+    let mut block = Zeroizing::new([0; 64]);
+    block[..KEY_BYTES].copy_from_slice(key);
+    <Hmac<Sha256> as hmac::digest::KeyInit>::new((&*block).into())
 }
 
 impl fmt::Debug for ClusterKey {
@@ -128,6 +166,30 @@ mod tests {
             assert_eq!(key.open("here", &changed), Err(SealError), "byte {byte}");
         }
         assert_eq!(key.open("here", &[]), Err(SealError));
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_key_its_context_and_its_bytes_alone() {
+        let key = ClusterKey::random();
+        let mut signature = key.sign("zone/a", b"value");
+        assert!(key.verify("zone/a", b"value", &signature));
+        assert!(!key.verify("zone/b", b"value", &signature));
+        assert!(!key.verify("zone/", b"avalue", &signature));
+        assert!(!key.verify("zone/a", b"valuE", &signature));
+        assert!(!ClusterKey::random().verify("zone/a", b"value", &signature));
+        assert!(!key.verify("zone/a", b"value", &signature[..16]));
+        signature[31] ^= 1;
+        assert!(!key.verify("zone/a", b"value", &signature));
+    }
+
+    #[test]
+    fn signatures_are_those_of_rfc_2104_under_a_derived_key() {
+        // Computed with Python's hmac: new(new(bytes(32), SIGNING).digest(), len("c") + "c" + "b").
+        let signature = ClusterKey::from_bytes(&[0; 32]).unwrap().sign("c", b"b");
+        assert_eq!(
+            hex::encode(signature),
+            "458b308283ce84b32379eecdb2ddb6eefa5dbc2ed470dd1d75580ac46dbdcbc7"
+        );
     }
 
     #[test]

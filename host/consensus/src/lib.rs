@@ -18,7 +18,7 @@ mod ask;
 mod checkpoint;
 pub mod documents;
 mod error;
-mod files;
+pub mod files;
 mod group;
 mod identity;
 mod join;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use crate::error::Error;
 use crate::group::Group;
 use crate::key::ClusterKey;
 use crate::log::LogStore;
+use crate::observe::SILENCE;
 use crate::options::{Limits, RaftOptions};
 use crate::peers::link::LinkError;
 use crate::peers::message::{Forward, ForwardReply};
@@ -54,6 +56,8 @@ pub(crate) struct Inner {
     pub telemetry: Arc<Telemetry>,
     pub answers: Answers,
     pub leadership: watch::Receiver<Leadership>,
+    /// When the leader last spoke to this member.
+    pub heard_leader: Mutex<Option<Instant>>,
     pub failure: watch::Receiver<Option<String>>,
     pub stop: CancellationToken,
 }
@@ -166,6 +170,17 @@ impl Member {
         self.0.leadership.clone()
     }
 
+    /// Whether this member follows a leader that has spoken to it within this time. That leader may have
+    /// lost its own quorum meanwhile.
+    pub fn hears_leader(&self, within: Duration) -> bool {
+        let heard = *self.0.heard_leader.lock();
+        heard.is_some_and(|at| at.elapsed() <= within)
+    }
+
+    pub(crate) fn heard_leader(&self) {
+        *self.0.heard_leader.lock() = Some(Instant::now());
+    }
+
     /// Makes sure, by a quorum, that this member leads at this moment.
     ///
     /// # Errors
@@ -190,6 +205,13 @@ impl Member {
         match tokio::time::timeout(PATIENCE, self.catch_up(Consistency::Linearizable)).await {
             Ok(result) => result.map_err(|error| NotReady(error.to_string())),
             Err(_) => match self.leadership().borrow().leader {
+                Some(leader) if leader != self.id() && !self.hears_leader(SILENCE) => {
+                    Err(NotReady(format!(
+                        "member {leader}, the last leader, has not been heard for {} s, and the group \
+                         has elected no other",
+                        SILENCE.as_secs()
+                    )))
+                }
                 Some(leader) => Err(NotReady(format!(
                     "catching up with the leader, member {leader}"
                 ))),

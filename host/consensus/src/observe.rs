@@ -15,6 +15,8 @@ use crate::types::Space;
 
 /// How often gauges follow the core.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// A leader that says nothing for so long is not there: it speaks several times a second.
+pub(crate) const SILENCE: Duration = Duration::from_secs(3);
 
 /// Keeps `leadership` up to date until the core ends.
 pub(crate) async fn follow_leadership(
@@ -46,7 +48,6 @@ pub(crate) async fn follow_leadership(
                 }
             }
             telemetry.is_leader.set(now.is_self.into());
-            telemetry.has_leader.set(now.leader.is_some().into());
             telemetry.term.set(now.term as i64);
             leadership.send_replace(now);
         }
@@ -84,6 +85,7 @@ fn remember_peers(raft: &Raft, group: &Group) {
 
 /// Sets the gauges, and reports a core that has ended for good.
 pub(crate) async fn follow_core(member: WeakMember, failure: watch::Sender<Option<String>>) {
+    let mut was_led = false;
     loop {
         let Some(member) = member.upgrade() else {
             return;
@@ -98,6 +100,17 @@ pub(crate) async fn follow_core(member: WeakMember, failure: watch::Sender<Optio
             return;
         }
         let (telemetry, store) = (member.telemetry(), member.store());
+        // The core goes on naming a leader that is gone for as long as nobody can elect another.
+        let leader = metrics.current_leader;
+        let is_led = leader == Some(metrics.id) || leader.is_some() && member.hears_leader(SILENCE);
+        if was_led
+            && !is_led
+            && let Some(leader) = leader
+        {
+            tracing::warn!(leader, "the leader is not heard any more");
+        }
+        was_led = is_led;
+        telemetry.has_leader.set(is_led.into());
         telemetry
             .last_log_index
             .set(metrics.last_log_index.unwrap_or(0) as i64);

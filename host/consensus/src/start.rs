@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::BasicNode;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -88,6 +89,7 @@ impl Member {
             gate,
             telemetry: telemetry.clone(),
             answers: Answers::default(),
+            heard_leader: Mutex::default(),
             leadership,
             failure,
             stop: CancellationToken::new(),

@@ -223,6 +223,10 @@ impl From<Failed> for ProviderError {
 
 #[async_trait]
 impl DnsProvider for Local {
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     async fn describe(&self) -> Result<Caps, ProviderError> {
         let types = wire::TYPES.iter();
         Ok(Caps {
@@ -239,6 +243,7 @@ impl DnsProvider for Local {
                 .filter_map(|(name, _)| RecordType::parse(name).ok())
                 .collect(),
             max_values: MAX_VALUES,
+            changes_per_call: 50,
             settle: Duration::ZERO,
             hosts: Vec::new(),
         })

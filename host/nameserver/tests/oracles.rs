@@ -109,6 +109,7 @@ impl World {
             settings: json!({"ns": ["ns1", "ns2.example.net"], "contact": "dns.admin@example.com"}),
             credentials: BTreeMap::new(),
             hosts: Vec::new(),
+            calls_per_second: None,
         };
         let provider = LocalProviders::new(member.clone(), twins)
             .connect(account)

@@ -11,6 +11,7 @@ use portolan_shards::ShardsOptions;
 use portolan_steering::{DetectOptions, ProbeOptions, SendOptions, SteeringOptions};
 use serde::{Deserialize, Serialize};
 
+pub use crate::contract_options::{ContractOptions, Secret, SecretError};
 use crate::layers::Source;
 use crate::telemetry;
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub sandbox: SandboxOptions,
     /// How sharded clusters are watched.
     pub shards: ShardsOptions,
+    /// What other DNS nodes must show to this one.
+    pub contract: ContractOptions,
     /// How DNS zones are kept.
     pub steering: SteeringOptions,
     /// What health checks of sites and services may do.
@@ -75,6 +78,7 @@ impl Default for Config {
             limits: Limits::default(),
             sandbox: SandboxOptions::default(),
             shards: ShardsOptions::default(),
+            contract: ContractOptions::default(),
             steering: SteeringOptions::default(),
             checks: ProbeOptions::default(),
             addresses: DetectOptions::default(),
@@ -140,6 +144,9 @@ impl Config {
         }
         if self.id == Some(0) {
             return Err(ConfigError::IdZero);
+        }
+        if self.contract.secret.is_some() && self.contract.secret_file.is_some() {
+            return Err(ConfigError::SecretTwice);
         }
         telemetry::filter(&self.log.level).map_err(|error| ConfigError::LogLevel {
             level: self.log.level.clone(),
@@ -224,6 +231,12 @@ pub enum ConfigError {
         "join and standby exclude one another: a standby waits for a group to add it, --join asks one"
     )]
     JoinAndStandby,
+    /// Two secrets.
+    #[error(
+        "contract.secret and contract.secret_file exclude one another: keep the file, and take the secret \
+         out of the configuration"
+    )]
+    SecretTwice,
     /// Ids start at 1.
     #[error("id = 0 is no member id; they start at 1")]
     IdZero,

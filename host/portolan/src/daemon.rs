@@ -23,6 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::cluster_nodes::ClusterNodes;
 use crate::config::Config;
+use crate::contract_options::SecretError;
 
 /// Where compiled plugins are kept, in the data directory, unless the configuration says otherwise.
 const PLUGIN_CACHE: &str = "plugin-cache";
@@ -129,8 +130,10 @@ async fn start(
     address: SocketAddr,
 ) -> Result<(ApiState, Option<Nameserver>), DaemonError> {
     register_process(&registry)?;
+    let contract = config.contract.read()?;
     let http = HttpMetrics::register(&registry)?;
     let advertise = config.advertise.unwrap_or_else(|| address.to_string());
+    let own_data = config.data.clone();
     let sandbox = sandbox_options(config.sandbox, &config.data, &advertise);
     let member = Member::start(Options {
         id: config.id,
@@ -158,6 +161,7 @@ async fn start(
         prober: Prober::new(config.checks)?,
         detector: Detector::new(config.addresses).map_err(DaemonError::Steering)?,
         sender: Sender::new(config.notify).map_err(DaemonError::Steering)?,
+        data: own_data,
     };
     let steering = Steering::new(member.clone(), ports, config.steering, &registry)?;
     let nameserver = Nameserver::start(member.clone(), config.dns, &registry).await?;
@@ -166,6 +170,7 @@ async fn start(
         shards,
         steering,
         plugins,
+        contract,
         limits: config.limits,
         registry,
         http,
@@ -234,6 +239,9 @@ pub enum DaemonError {
     /// Addresses cannot be looked for, or webhooks not be told.
     #[error(transparent)]
     Steering(SteeringError),
+    /// The secret of the contract `/v1` cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// DNS queries cannot be answered.
     #[error(transparent)]
     Nameserver(#[from] portolan_nameserver::StartError),
@@ -258,6 +266,7 @@ impl DaemonError {
             self,
             Self::Member(StartError::Options(_) | StartError::StandbyWithoutId)
                 | Self::Sandbox(SetupError::Option { .. })
+                | Self::Secret(_)
                 | Self::Checks(_)
                 | Self::Steering(_)
         )

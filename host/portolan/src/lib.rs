@@ -13,6 +13,7 @@ pub mod cli;
 pub mod client;
 mod cluster_nodes;
 pub mod config;
+mod contract_options;
 pub mod daemon;
 mod layers;
 pub mod panics;

@@ -181,10 +181,9 @@ async fn instance<T>(
     let deadline = Duration::from_millis(limits.deadline_ms);
     let started = Instant::now();
     let called = tokio::time::timeout(deadline, run(&mut store)).await;
-    inner
-        .sandbox
-        .metrics
-        .duration(&at.plugin, at.function, started.elapsed().as_secs_f64());
+    let metrics = &inner.sandbox.metrics;
+    metrics.duration(&at.plugin, at.function, started.elapsed().as_secs_f64());
+    metrics.computed(&at.plugin, at.function, store.data().meter.computed);
 
     match called {
         Ok(Ok(Ok(value))) => Ok(value),

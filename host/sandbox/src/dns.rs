@@ -57,6 +57,8 @@ pub struct Capabilities {
     pub record_types: Vec<String>,
     /// The most values that one record set can hold.
     pub max_values: u32,
+    /// How many changes it takes best in one call.
+    pub changes_per_call: u32,
     /// How long after a change a read may still show the old state.
     pub settle: Duration,
     /// The hosts it talks to where the settings name no other.

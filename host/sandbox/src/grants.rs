@@ -2,11 +2,13 @@
 //!
 //! Nothing is allowed that is not granted here. A plugin's manifest only *asks*.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
+use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, str::FromStr};
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
+
+use crate::server::DnsServer;
 
 /// What one binding (a plugin with settings and credentials) may use.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -14,7 +16,7 @@ use url::{Host, Url};
 pub struct Grants {
     /// The binding's name, for messages, logs and the circuit breaker.
     pub binding: String,
-    /// Where the plugin may send HTTP requests.
+    /// Where the plugin may send HTTP requests and DNS messages.
     #[serde(default)]
     pub hosts: Vec<HostGrant>,
     /// Credentials by the name that the manifest declares. They never enter the sandbox.
@@ -23,12 +25,15 @@ pub struct Grants {
     /// A JSON object that fits the manifest's schema; null counts as `{}`.
     #[serde(default)]
     pub settings: serde_json::Value,
+    /// How many requests may leave within a second, in place of what the manifest declares.
+    #[serde(default)]
+    pub requests_per_second: Option<NonZeroU32>,
 }
 
 /// One destination that a binding may send requests to: a scheme, a host and a port.
 ///
-/// As text: `[http://|https://]host[:port]`, where the scheme is `https` and the port the scheme's own
-/// unless given, and a host may begin with `*.` to mean every name below it. As an object:
+/// As text: `[http://|https://|dns://]host[:port]`, where the scheme is `https` and the port the scheme's
+/// own unless given, and a host may begin with `*.` to mean every name below it. As an object:
 /// `{"url": "<such a text>", "private": true}`.
 ///
 /// Private, loopback, link-local and other special addresses are refused unless the grant names the
@@ -46,7 +51,7 @@ pub struct HostGrant {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a host grant is a text \"[http://|https://]host[:port]\" or an object {\"url\": \"…\", \"private\": true}"
+    expecting = "a host grant is a text \"[http://|https://|dns://]host[:port]\" or an object {\"url\": \"…\", \"private\": true}"
 )]
 enum Given {
     Text(String),
@@ -57,11 +62,13 @@ enum Given {
     },
 }
 
-/// The two schemes that the guarded client speaks.
+/// What the guard speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
     Http,
     Https,
+    /// DNS messages over TCP.
+    Dns,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +81,7 @@ enum Pattern {
 
 /// Why a text is no host grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("host grant `{given}`: {reason}; write it as `[http://|https://]host[:port]`")]
+#[error("host grant `{given}`: {reason}; write it as `[http://|https://|dns://]host[:port]`")]
 pub struct HostGrantError {
     given: String,
     reason: String,
@@ -87,6 +94,13 @@ impl HostGrant {
             return false;
         };
         url.scheme() == self.scheme.as_str() && port == self.port && self.host.matches(&host)
+    }
+
+    /// Does it cover DNS messages to this server?
+    pub(crate) fn covers_server(&self, server: &DnsServer) -> bool {
+        self.scheme == Scheme::Dns
+            && server.port == self.port
+            && self.host.matches(&borrowed(&server.host))
     }
 
     /// Does it cover every name below one?
@@ -107,7 +121,21 @@ impl Scheme {
         match self {
             Scheme::Http => "http",
             Scheme::Https => "https",
+            Scheme::Dns => "dns",
         }
+    }
+
+    /// The host and the port of `host[:port]`, or what is wrong with it.
+    fn destination(self, text: &str) -> Result<(Host<String>, u16), String> {
+        if self == Scheme::Dns {
+            let server: DnsServer = text.parse()?;
+            return Ok((server.host, server.port));
+        }
+        let url = Url::parse(&format!("{}://{text}", self.as_str()))
+            .map_err(|error| error.to_string())?;
+        let host = url.host().ok_or("it names no host")?.to_owned();
+        let port = url.port_or_known_default().ok_or("it names no port")?;
+        Ok((host, port))
     }
 }
 
@@ -175,7 +203,8 @@ impl TryFrom<Given> for HostGrant {
             None => (Scheme::Https, text),
             Some(("https", rest)) => (Scheme::Https, rest),
             Some(("http", rest)) => (Scheme::Http, rest),
-            Some(_) => return Err(fail("the scheme is neither http nor https")),
+            Some(("dns", rest)) => (Scheme::Dns, rest),
+            Some(_) => return Err(fail("the scheme is none of http, https and dns")),
         };
         let (wildcard, rest) = match rest.strip_prefix("*.") {
             Some(rest) => (true, rest),
@@ -190,22 +219,17 @@ impl TryFrom<Given> for HostGrant {
         {
             return Err(fail("it has more than a host and a port"));
         }
-        let url = Url::parse(&format!("{}://{rest}", scheme.as_str()))
-            .map_err(|error| fail(&error.to_string()))?;
-        let host = url.host().ok_or_else(|| fail("it names no host"))?;
+        let (host, port) = scheme.destination(rest).map_err(|reason| fail(&reason))?;
         let host = match (wildcard, host) {
             (false, Host::Domain(name)) => {
-                Pattern::Exact(Host::Domain(without_root_dot(name).to_ascii_lowercase()))
+                Pattern::Exact(Host::Domain(without_root_dot(&name).to_ascii_lowercase()))
             }
-            (false, host) => Pattern::Exact(host.to_owned()),
+            (false, host) => Pattern::Exact(host),
             (true, Host::Domain(name)) => {
-                Pattern::Below(format!(".{}", without_root_dot(name).to_ascii_lowercase()))
+                Pattern::Below(format!(".{}", without_root_dot(&name).to_ascii_lowercase()))
             }
             (true, _) => return Err(fail("an address has no names below it")),
         };
-        let port = url
-            .port_or_known_default()
-            .ok_or_else(|| fail("it names no port"))?;
         Ok(Self {
             given,
             scheme,
@@ -281,7 +305,7 @@ mod tests {
     #[test]
     fn what_is_no_host_grant_says_why() {
         for (grant, reason) in [
-            ("ftp://example.com", "neither http nor https"),
+            ("ftp://example.com", "none of http, https and dns"),
             ("https://example.com/path", "more than a host and a port"),
             ("https://user@example.com", "more than a host and a port"),
             ("api.*.example.com", "wildcard stands only at the beginning"),
@@ -293,6 +317,27 @@ mod tests {
             let error = grant.parse::<HostGrant>().unwrap_err().to_string();
             assert!(error.contains(reason), "{grant}: {error}");
         }
+    }
+
+    #[test]
+    fn a_grant_of_a_dns_server_covers_its_host_and_port_alone() {
+        for (grant, server, expected) in [
+            ("dns://ns1.example.com", "NS1.example.com.:53", true),
+            ("dns://ns1.example.com", "ns1.example.com:5353", false),
+            ("dns://127.0.0.1:5353", "2130706433:5353", true),
+            ("dns://127.0.0.1:5353", "127.0.0.1", false),
+            ("dns://[::1]:53", "[::1]", true),
+            ("dns://*.example.com", "ns1.example.com", true),
+            ("http://127.0.0.1:53", "127.0.0.1", false),
+        ] {
+            let grant: HostGrant = grant.parse().unwrap();
+            assert_eq!(
+                grant.covers_server(&server.parse().unwrap()),
+                expected,
+                "{grant}"
+            );
+        }
+        assert!(!covers("dns://127.0.0.1:80", "http://127.0.0.1/"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The one way out: every HTTP request of every plugin, over whichever interface, ends here.
+//! The one way out: every HTTP request and every DNS message of every plugin, over whichever interface,
+//! ends here.
 //!
 //! A request leaves only if a grant covers its scheme, host and port, if the address that is dialled is
 //! public or granted as private, and if the call's budget allows it. All of this is checked again for
@@ -8,9 +9,11 @@ mod address;
 mod budget;
 mod client;
 mod denial;
+mod dns;
 mod headers;
 mod hmac;
 mod message;
+mod rate;
 mod redirect;
 mod resolve;
 mod secrets;
@@ -20,6 +23,7 @@ use std::{
     collections::BTreeSet,
     error::Error as _,
     sync::{Arc, OnceLock},
+    time::Instant,
 };
 
 use http::{HeaderMap, HeaderValue};
@@ -30,12 +34,14 @@ pub use self::resolve::Lookup;
 pub(crate) use self::{
     budget::Budget,
     client::ClientSetup,
+    dns::{Connection, DnsError, DnsRequest, TsigKey},
     hmac::{Algorithm, MAX_STEPS},
     message::{HttpError, Request, Response, SignError},
     resolve::SystemLookup,
 };
 use self::{
     message::Leg,
+    rate::{Quotas, UsedUp},
     redirect::redirection,
     resolve::NotPublic,
     secrets::Mask,
@@ -49,6 +55,7 @@ pub(crate) struct Guard {
     declared: BTreeSet<String>,
     grants: Arc<Grants>,
     mask: Mask,
+    quotas: Quotas,
     setup: Arc<ClientSetup>,
     client: OnceLock<Result<reqwest::Client, String>>,
     metrics: Metrics,
@@ -69,6 +76,7 @@ impl Guard {
                 .map(|ask| ask.name.clone())
                 .collect(),
             mask: Mask::new(grants.credentials.values()),
+            quotas: Quotas::new(&manifest.rates, grants.requests_per_second),
             grants,
             setup,
             client: OnceLock::new(),
@@ -105,6 +113,7 @@ impl Guard {
         };
         for _ in 0..=self.setup.redirects {
             budget.request(leg.size())?;
+            self.turn(budget, &origin(&leg.url)).await?;
             let limit = self.setup.request;
             let response = tokio::time::timeout(limit, self.exchange(&leg, budget))
                 .await
@@ -124,6 +133,25 @@ impl Guard {
             "more than {redirects} redirects, the last to {}",
             leg.url
         )))
+    }
+
+    /// Waits until the binding's quotas let one more request leave. A wait that would take the time that
+    /// the call needs for its end is refused.
+    async fn turn(&self, budget: &Budget, destination: &str) -> Result<(), HttpError> {
+        let wait = self.quotas.take(Instant::now(), budget.patience());
+        let wait = wait.map_err(|UsedUp { rate, wait }| {
+            HttpError::NotSent(format!(
+                "{destination}: the quota of {} requests within {} s is used up for {} s more",
+                rate.requests,
+                rate.seconds,
+                wait.as_secs_f64().ceil()
+            ))
+        })?;
+        if !wait.is_zero() {
+            self.metrics.waited(&self.plugin, wait);
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
     }
 
     /// Sends one leg and reads its response, as far as the budget goes.

@@ -18,6 +18,7 @@ pub(crate) struct Inspected {
 const OFFERED: &[&str] = &[
     "portolan:plugin/clock@0.1.0",
     "portolan:plugin/credentials@0.1.0",
+    "portolan:plugin/dns-message@0.1.0",
     "portolan:plugin/http@0.1.0",
     "portolan:plugin/log@0.1.0",
     "portolan:plugin/settings@0.1.0",

@@ -8,8 +8,9 @@
 //! [`MigrationPolicy`], which is called in the same way, but is linked to nothing that could make two
 //! answers to one question differ.
 //!
-//! Every HTTP request of every plugin goes through one guard, which checks grants and addresses, puts
-//! credentials in, and masks them in what comes back: they never enter the sandbox.
+//! Every HTTP request and every DNS message of every plugin goes through one guard, which checks grants
+//! and addresses, puts credentials in or signs with them, and masks them in what comes back: they never
+//! enter the sandbox.
 //!
 //! [`Plugins`] follows a directory of plugin files. Nobody else in the daemon knows wasmtime.
 
@@ -33,6 +34,7 @@ mod plugin;
 mod registry;
 mod sandbox;
 mod schema;
+mod server;
 mod state;
 mod wit;
 
@@ -46,7 +48,7 @@ pub use error::{
 pub use grants::{Grants, HostGrant, HostGrantError};
 pub use guard::Lookup;
 pub use kind::PluginKind;
-pub use manifest::{CredentialAsk, LimitAsks, Manifest};
+pub use manifest::{CredentialAsk, LimitAsks, Manifest, Rate};
 pub use migration::MigrationPolicy;
 pub use options::{Limits, SandboxOptions};
 pub use plugin::Plugin;

@@ -1,5 +1,7 @@
 //! What a plugin says about itself, read without running it.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{HostGrant, LoadError};
@@ -20,7 +22,8 @@ pub(crate) const SECTION: &str = "portolan:manifest";
 ///   "hosts": ["alidns.aliyuncs.com"],
 ///   "credentials": [{ "name": "secret", "description": "AccessKey secret", "required": true }],
 ///   "settings": { "type": "object" },
-///   "limits": { "memory_bytes": 16777216 }
+///   "limits": { "memory_bytes": 16777216 },
+///   "rates": [{ "requests": 60, "seconds": 1 }]
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +52,20 @@ pub struct Manifest {
     /// Limits tighter than the daemon's own.
     #[serde(default)]
     pub limits: LimitAsks,
+    /// The quotas that the service publishes: the daemon keeps each binding's requests within all of
+    /// them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<Rate>,
+}
+
+/// At most so many requests within so many seconds, in any window of this length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// The number of requests.
+    pub requests: NonZeroU32,
+    /// The window's length.
+    pub seconds: NonZeroU32,
 }
 
 /// A credential that a plugin uses by name.
@@ -201,7 +218,7 @@ mod tests {
     #[test]
     fn a_wrong_manifest_says_what_is_wrong() {
         type Change = fn(&mut serde_json::Value);
-        let cases: [(Change, &str); 6] = [
+        let cases: [(Change, &str); 7] = [
             (
                 |m| m["manifest"] = json!(2),
                 "version 2, and this daemon reads version 1",
@@ -209,10 +226,14 @@ mod tests {
             (|m| m["name"] = json!("Ali DNS"), "`name` is \"Ali DNS\""),
             (
                 |m| m["hosts"] = json!(["ftp://x"]),
-                "neither http nor https",
+                "none of http, https and dns",
             ),
             (|m| m["credentials"][0]["name"] = json!("a b"), "\"a b\""),
             (|m| m["setings"] = json!({}), "unknown field `setings`"),
+            (
+                |m| m["rates"] = json!([{"requests": 0, "seconds": 1}]),
+                "invalid value: integer `0`, expected a nonzero u32",
+            ),
             (|m| *m = json!([1]), "no JSON object"),
         ];
         for (change, expected) in cases {

@@ -1,7 +1,10 @@
 //! What the sandbox counts.
 
+use std::time::Duration;
+
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector,
+    CounterVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    core::Collector,
 };
 
 use crate::SetupError;
@@ -11,7 +14,10 @@ use crate::SetupError;
 pub(crate) struct Metrics {
     calls: IntCounterVec,
     duration: HistogramVec,
+    compute: CounterVec,
+    waited: CounterVec,
     http: IntCounterVec,
+    dns: IntCounterVec,
     breaker: IntGaugeVec,
     loaded: IntGaugeVec,
 }
@@ -37,10 +43,35 @@ impl Metrics {
                 &["plugin", "function"],
             )
             .map_err(failed)?,
+            compute: CounterVec::new(
+                Opts::new(
+                    "portolan_plugin_compute_seconds_total",
+                    "Time in plugins' own code, waiting for replies not included.",
+                ),
+                &["plugin", "function"],
+            )
+            .map_err(failed)?,
+            waited: CounterVec::new(
+                Opts::new(
+                    "portolan_plugin_quota_wait_seconds_total",
+                    "Time that plugins' requests waited for a quota of their binding.",
+                ),
+                &["plugin"],
+            )
+            .map_err(failed)?,
             http: IntCounterVec::new(
                 Opts::new(
                     "portolan_plugin_http_requests_total",
                     "HTTP requests of plugins by outcome: ok, denied, invalid, limit, not_sent, interrupted.",
+                ),
+                &["plugin", "outcome"],
+            )
+            .map_err(failed)?,
+            dns: IntCounterVec::new(
+                Opts::new(
+                    "portolan_plugin_dns_requests_total",
+                    "DNS messages of plugins by outcome: ok, denied, invalid, limit, not_sent, interrupted, \
+                     key_refused, unsigned_refusal, bad_signature.",
                 ),
                 &["plugin", "outcome"],
             )
@@ -59,10 +90,13 @@ impl Metrics {
             )
             .map_err(failed)?,
         };
-        let collectors: [Box<dyn Collector>; 5] = [
+        let collectors: [Box<dyn Collector>; 8] = [
             Box::new(metrics.calls.clone()),
             Box::new(metrics.duration.clone()),
+            Box::new(metrics.compute.clone()),
+            Box::new(metrics.waited.clone()),
             Box::new(metrics.http.clone()),
+            Box::new(metrics.dns.clone()),
             Box::new(metrics.breaker.clone()),
             Box::new(metrics.loaded.clone()),
         ];
@@ -84,8 +118,24 @@ impl Metrics {
             .observe(seconds);
     }
 
+    pub(crate) fn computed(&self, plugin: &str, function: &str, time: Duration) {
+        self.compute
+            .with_label_values(&[plugin, function])
+            .inc_by(time.as_secs_f64());
+    }
+
+    pub(crate) fn waited(&self, plugin: &str, time: Duration) {
+        self.waited
+            .with_label_values(&[plugin])
+            .inc_by(time.as_secs_f64());
+    }
+
     pub(crate) fn http(&self, plugin: &str, outcome: &str) {
         self.http.with_label_values(&[plugin, outcome]).inc();
+    }
+
+    pub(crate) fn dns(&self, plugin: &str, outcome: &str) {
+        self.dns.with_label_values(&[plugin, outcome]).inc();
     }
 
     pub(crate) fn breaker(&self, plugin: &str, binding: &str, open: bool) {

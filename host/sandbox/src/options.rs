@@ -21,15 +21,15 @@ pub struct SandboxOptions {
     pub stack_bytes: usize,
     /// Per call: how often the plugin may call the host, for anything.
     pub host_calls: u64,
-    /// Per call: HTTP requests, every redirect counted.
+    /// Per call: HTTP requests, every redirect counted, and DNS messages.
     pub requests: u32,
-    /// Per call: HTTP request bytes, URLs and headers included.
+    /// Per call: bytes of requests, URLs and headers included.
     pub sent_bytes: usize,
-    /// Per call: HTTP response bytes, headers included.
+    /// Per call: bytes of responses, headers included.
     pub received_bytes: usize,
-    /// Per HTTP request: until the whole response is there. Milliseconds.
+    /// Per request: until the whole response, or the whole zone, is there. Milliseconds.
     pub request_ms: u64,
-    /// Per HTTP connection: until it is established. Milliseconds.
+    /// Per connection: until it is established. Milliseconds.
     pub connect_ms: u64,
     /// Per HTTP request: redirects followed.
     pub redirects: u32,

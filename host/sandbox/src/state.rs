@@ -1,5 +1,7 @@
 //! What one call's instance has: its budget, its log, its clock, and the host functions.
 
+mod messages;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -19,7 +21,7 @@ use wasmtime_wasi_io::IoView;
 use crate::{
     Limits,
     binding::Binding,
-    guard::{Algorithm, Budget, HttpError, Request, Response, SignError},
+    guard::{Algorithm, Budget, Connection, HttpError, Request, Response, SignError},
     log::{CallLog, Output},
     wit::portolan::plugin::{clock, credentials, http as wit_http, log, settings},
 };
@@ -36,6 +38,7 @@ pub(crate) struct State {
     wasi: WasiCtx,
     wasi_http: WasiHttpCtx,
     hooks: Outgoing,
+    dns: Connection,
     table: ResourceTable,
     pub(crate) log: Arc<CallLog>,
     pub(crate) meter: Meter,
@@ -57,7 +60,8 @@ pub(crate) struct Meter {
     compute: Duration,
     memory_bytes: usize,
     host_calls: u64,
-    computed: Duration,
+    /// In the plugin's own code, so far.
+    pub(crate) computed: Duration,
     /// Since when the plugin's own code has been running; none while the host's is.
     running_since: Option<Instant>,
     memory_used: usize,
@@ -92,6 +96,7 @@ impl State {
                 binding,
                 budget: Arc::new(budget),
             },
+            dns: Connection::default(),
             table,
             log,
             meter: Meter {
@@ -303,6 +308,10 @@ impl clock::Host for State {
             seconds: since.as_secs(),
             nanoseconds: since.subsec_nanos(),
         }
+    }
+
+    async fn sleep(&mut self, milliseconds: u32) {
+        tokio::time::sleep(Duration::from_millis(milliseconds.into())).await;
     }
 }
 

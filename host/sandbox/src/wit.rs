@@ -6,7 +6,12 @@
 wasmtime::component::bindgen!({
     path: ["../../wit/plugin-0.1.0", "../../wit/dns-0.1.0"],
     world: "portolan:dns/dns-provider",
-    imports: { "portolan:plugin/http.send": async },
+    imports: {
+        "portolan:plugin/http.send": async,
+        "portolan:plugin/dns-message.exchange": async,
+        "portolan:plugin/dns-message.transfer": async,
+        "portolan:plugin/clock.sleep": async,
+    },
     exports: { default: async },
 });
 

@@ -208,7 +208,7 @@ async fn each_hostile_call_ends_by_itself_while_others_are_answered() {
     let kind = load(&sandbox, "kind").await;
     let hostile = load(&sandbox, "hostile").await.dns(grants(json!([])));
     type Expected = fn(&CallError) -> bool;
-    let cases: [(&str, Expected, &str); 10] = [
+    let cases: [(&str, Expected, &str); 11] = [
         (
             "loop",
             |e| matches!(e, CallError::Compute { .. }),
@@ -241,6 +241,11 @@ async fn each_hostile_call_ends_by_itself_while_others_are_answered() {
         ),
         (
             "sleep",
+            |e| matches!(e, CallError::Deadline { .. }),
+            "not done within its deadline of 3s",
+        ),
+        (
+            "pause 3600000",
             |e| matches!(e, CallError::Deadline { .. }),
             "not done within its deadline of 3s",
         ),
@@ -418,4 +423,13 @@ fn gathered(registry: &prometheus::Registry) -> String {
     prometheus::TextEncoder::new()
         .encode_to_string(&registry.gather())
         .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_no_computing() {
+    let sandbox = sandbox(options());
+    let plugin = load(&sandbox, "patient").await.dns(grants(json!([])));
+    // Longer than it may compute.
+    let (paused_ms, _) = tell(&plugin, "pause 500").await.unwrap();
+    assert!(paused_ms.parse::<u64>().unwrap() >= 500, "{paused_ms} ms");
 }

@@ -9,12 +9,15 @@
 
 mod common;
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{
-    SECRET, Stub, grants, load, options, provider_error, sandbox, sandbox_resolving, tell,
+    SECRET, Stub, component, grants, load, manifest, options, provider_error, sandbox,
+    sandbox_resolving, tell,
 };
-use portolan_sandbox::ProviderError;
+use portolan_sandbox::{Grants, ProviderError};
 use serde_json::json;
 
 fn denied(result: Result<(String, String), portolan_sandbox::CallError>) -> String {
@@ -356,4 +359,48 @@ async fn wasi_http_ends_in_the_same_guard() {
     let big = format!("fetch POST http {address} /echo\n\n{}", "x".repeat(200_000));
     assert!(tell(&plugin, &big).await.is_err());
     assert_eq!(stub.received().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_is_used_up_keeps_the_next_request_from_leaving() {
+    let stub = Stub::start().await;
+    let mut manifest = manifest("eager");
+    manifest["rates"] = json!([{ "requests": 2, "seconds": 3_600 }]);
+    let sandbox = sandbox(options());
+    let plugin = sandbox.load(component(&manifest)).await.unwrap();
+    let bound = plugin.dns(grants(json!([stub.grant()])));
+    let send = format!("send GET {}", stub.url("/echo"));
+    for _ in 0..2 {
+        tell(&bound, &send).await.unwrap();
+    }
+    let refused = provider_error(tell(&bound, &send).await);
+    let ProviderError::Transient(text) = &refused else {
+        panic!("not as what was not sent: {refused:?}")
+    };
+    let expected = format!(
+        "{}: the quota of 2 requests within 3600 s is used up for 3600 s more",
+        stub.grant()
+    );
+    assert_eq!(*text, expected);
+    assert_eq!(stub.received().len(), 2);
+
+    // A redirect is a request, too.
+    let another = plugin.dns(grants(json!([stub.grant()])));
+    let target = stub.url("/redirect?/redirect?/echo");
+    let refused = provider_error(tell(&another, &format!("send GET {target}")).await);
+    assert!(
+        matches!(refused, ProviderError::Transient(_)),
+        "{refused:?}"
+    );
+    assert_eq!(stub.received().len(), 2 + 2);
+
+    // The operator knows of a better quota.
+    let own = Grants {
+        requests_per_second: NonZeroU32::new(100),
+        ..(*grants(json!([stub.grant()]))).clone()
+    };
+    let raised = plugin.dns(Arc::new(own));
+    for _ in 0..3 {
+        tell(&raised, &send).await.unwrap();
+    }
 }

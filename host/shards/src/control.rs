@@ -160,8 +160,7 @@ impl Shards {
         let stored = self.note_data(place, stored, &seen, health).await;
         let stored = self.replace_masters(place, stored, &seen, health).await;
         if is_settled || stored.modified != current {
-            self.heal(place, &stored.document, &seen, health, mending)
-                .await;
+            self.heal(place, &stored, &seen, health, mending).await;
         }
         let events = health.take_events();
         if !events.is_empty()

@@ -54,6 +54,7 @@ impl Pair {
             members: vec![member(0), member(1)],
             removed: vec![],
             in_motion: SlotSet::default(),
+            appointed: vec![],
         };
         let (node, id) = (&self.nodes[place], &self.ids[place]);
         self.twin.push(node, id, &topology, false).await

@@ -172,6 +172,27 @@ pub(crate) fn service_lines(service: &Service, sites: &[Site]) -> Vec<LineCode> 
     lines
 }
 
+/// The sites that have a line if all are well, the best first.
+pub(crate) fn in_order<'s>(
+    service: &Service,
+    sites: &'s [Site],
+    line: &LineCode,
+    reached: impl Fn(&Site) -> bool,
+) -> Vec<&'s Site> {
+    let able = sites.iter().filter(|site| {
+        let in_use = matches!(site.intent, Intent::Auto | Intent::ForcedUp);
+        in_use && service.runs_at(&site.code) && reached(site)
+    });
+    let mut order: Vec<(bool, u32, &Site)> = able
+        .filter_map(|site| {
+            let own = site.priority(line);
+            Some((own.is_none(), own.or(site.fallback)?, site))
+        })
+        .collect();
+    order.sort_by_key(|(takes_over, priority, site)| (*takes_over, *priority, site.code.clone()));
+    order.into_iter().map(|(_, _, site)| site).collect()
+}
+
 /// The choice of one line's owner.
 struct Choice<'a, S> {
     service: &'a Service,

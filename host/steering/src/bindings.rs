@@ -4,6 +4,7 @@ mod credentials;
 mod served;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use portolan_consensus::{Consistency, Revision, Space, Txn};
 use portolan_sandbox::HostGrant;
@@ -38,6 +39,9 @@ struct BindingSpec {
     hosts: Vec<HostGrant>,
     #[serde(default)]
     zones: Vec<ZoneName>,
+    /// None is what the members are configured for.
+    #[serde(default)]
+    calls_per_second: Option<NonZeroU32>,
 }
 
 /// A binding as answers show it: without its secrets.
@@ -55,6 +59,9 @@ pub struct BindingView {
     pub hosts: Vec<HostGrant>,
     /// The zones that it serves.
     pub zones: Vec<ZoneName>,
+    /// Calls that may leave within a second, where it is not what the members are configured for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_per_second: Option<NonZeroU32>,
     /// The document's revision, for `ETag` and `If-Match`.
     #[serde(skip)]
     pub revision: Revision,
@@ -67,6 +74,7 @@ impl BindingView {
             settings,
             hosts,
             zones,
+            calls_per_second,
             credentials,
         } = stored.document;
         let credentials = credentials.into_keys().map(|name| (name, SET)).collect();
@@ -77,6 +85,7 @@ impl BindingView {
             credentials,
             hosts,
             zones,
+            calls_per_second,
             revision: stored.modified,
         }
     }
@@ -208,6 +217,7 @@ impl Steering {
             settings: Value::Object(binding.settings.clone()),
             credentials: self.open_credentials(name, binding)?,
             hosts: binding.hosts.clone(),
+            calls_per_second: binding.calls_per_second,
         })
     }
 
@@ -234,6 +244,7 @@ impl Steering {
             settings: spec.settings,
             hosts: spec.hosts,
             zones: spec.zones,
+            calls_per_second: spec.calls_per_second,
         };
         self.check_account(name, &binding).await?;
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
+use crate::error::SteeringError;
 use crate::lanes::Lane;
 use crate::meter::Meter;
 use crate::names::{BindingName, DomainName, ZoneName};
@@ -22,14 +23,35 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
+    /// What it means that a call failed.
+    pub(crate) fn failed(&self, call: &'static str, error: ProviderError) -> SteeringError {
+        SteeringError::Provider {
+            binding: self.binding.clone(),
+            call,
+            error,
+        }
+    }
+
     async fn measured<T>(
         &self,
         call: &'static str,
         answer: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {
-        self.lane.turn().await;
+        self.lane.turn().await?;
+        self.at_once(call, answer).await
+    }
+
+    /// A call whose turn it is already.
+    pub(crate) async fn at_once<T>(
+        &self,
+        call: &'static str,
+        answer: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<T, ProviderError> {
         let began = Instant::now();
         let answer = answer.await;
+        if let Err(error) = &answer {
+            self.lane.heed(error);
+        }
         let outcome = answer.as_ref().err().map_or("ok", ProviderError::kind);
         self.meter
             .called(&self.binding, call, outcome, began.elapsed());
@@ -39,6 +61,10 @@ impl Calls {
 
 #[async_trait]
 impl DnsProvider for Calls {
+    fn is_remote(&self) -> bool {
+        self.provider.is_remote()
+    }
+
     async fn describe(&self) -> Result<Caps, ProviderError> {
         // Answered without the provider's service, so the rate does not apply.
         self.provider.describe().await

@@ -82,13 +82,13 @@ impl Composition<'_> {
             if !line.is_default() && !self.caps.features.lines {
                 if served.service.without_lines == WithoutLines::Refuse {
                     for family in families.keys() {
-                        self.refuse_line(&key(name, *family, line), served);
+                        self.refuse_line(&record_key(name, *family, line), served);
                     }
                 }
                 continue;
             }
             for (family, owner) in families {
-                let key = key(name, *family, line);
+                let key = record_key(name, *family, line);
                 match self.values(&served.service, owner, *family) {
                     Ok(values) => {
                         let why = format!("{line}: {}", owner.why);
@@ -159,7 +159,7 @@ impl Composition<'_> {
                 Err(_) => Vec::new(),
             };
             for line in &lines {
-                let key = key(name, family, line);
+                let key = record_key(name, family, line);
                 match nodes {
                     Err(why) => {
                         self.out.kept.insert(key, format!("kept: {why}"));
@@ -170,11 +170,9 @@ impl Composition<'_> {
                         self.out.kept.insert(key, why);
                     }
                     Ok(_) => {
-                        let values = addresses.iter().map(|address| RecordValue {
-                            content: address.to_string(),
-                            weight: None,
-                            enabled: true,
-                        });
+                        let values = addresses
+                            .iter()
+                            .map(|address| RecordValue::plain(address.to_string()));
                         let mut values: Vec<RecordValue> = values.collect();
                         values.sort();
                         values.dedup();
@@ -207,7 +205,8 @@ impl Composition<'_> {
     }
 }
 
-fn key(name: &DomainName, family: Family, line: &LineCode) -> RecordKey {
+/// The record set of a name on a line, of addresses of one family.
+pub(crate) fn record_key(name: &DomainName, family: Family, line: &LineCode) -> RecordKey {
     RecordKey {
         name: name.clone(),
         rtype: RecordType::of_family(family),

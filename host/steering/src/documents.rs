@@ -14,12 +14,15 @@
 //! | `owners/<service>` | [`crate::assign::Owners`]: who serves its lines | the leader |
 //! | `verdict/<target>` | [`crate::check::Verdict`]: whether what is checked is up | the leader |
 //! | `presence/<code in lower case>` | [`crate::presence::Presence`]: addresses found there | its member |
+//! | `survivor/<zone>` | [`crate::survive::Merged`]: what sites did without a quorum | those sites' members |
 //! | `apply/<zone>`, `apply/` | [`AskedFor`]: look at a zone, or at all, now | operators |
 //! | `webhook/<name>` | [`crate::webhooks::SealedWebhook`] | operators |
 //! | `alarms/<webhook>` | [`crate::alarm::Told`]: what it was told | the leader |
+//! | `contract` | what a `/v1` node has and a site lacks | pushes over `/v1` |
 //! | `events` | the journal of sites and lines | the leader, operators |
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU32;
 
 use portolan_consensus::documents::Document;
 pub(crate) use portolan_consensus::documents::encode;
@@ -42,6 +45,9 @@ pub(crate) struct Binding {
     pub(crate) hosts: Vec<HostGrant>,
     /// The zones that it serves.
     pub(crate) zones: Vec<ZoneName>,
+    /// Calls that may leave within a second, where it is not what the members are configured for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) calls_per_second: Option<NonZeroU32>,
     /// Sealed with the cluster key, in base64, by name.
     pub(crate) credentials: BTreeMap<String, String>,
 }
@@ -217,8 +223,18 @@ pub(crate) mod keys {
     pub(crate) const APPLY: &str = "apply/";
     /// Where all webhooks begin.
     pub(crate) const WEBHOOKS: &str = "webhook/";
+    /// Of what the contract `/v1` has and sites lack.
+    pub(crate) const CONTRACT: &str = "contract";
     /// Of the journal of sites and lines.
     pub(crate) const EVENTS: &str = "events";
+
+    /// Where all [`crate::survive::Merged`] begin.
+    pub(crate) const SURVIVORS: &str = "survivor/";
+
+    /// Of what sites did in a zone without a quorum.
+    pub(crate) fn survivor(zone: &ZoneName) -> String {
+        format!("{SURVIVORS}{zone}")
+    }
 
     /// Of a site. Sites do not differ in case alone.
     pub(crate) fn site(code: &SiteCode) -> String {

@@ -10,6 +10,8 @@
 //! * `survey` → `compose` → `decide` → `round`: look at a zone, say what shall stand there and what has
 //!   to change for it (pure), change it safely.
 //! * `notify`, `webhooks`, `alarm`: who is told when something is wrong.
+//! * `survivor`, `survive`: how sites keep lines served that have lost the group's quorum.
+//! * `contract`: the contract `/v1` of DNS nodes, to and from what operators set here.
 //! * `worker`: keeps doing so for all zones, on the member that leads.
 //!
 //! [`Steering`] is the way in.
@@ -17,7 +19,9 @@
 #![forbid(unsafe_code)]
 
 mod alarm;
+mod asking;
 mod assign;
+mod beside;
 mod bindings;
 mod calls;
 mod check;
@@ -25,6 +29,7 @@ mod clock;
 mod clusters;
 mod compose;
 mod content;
+mod contract;
 mod decide;
 mod detect;
 mod documents;
@@ -53,6 +58,8 @@ mod status;
 mod steering;
 mod store;
 mod survey;
+mod survive;
+pub mod survivor;
 mod targets;
 mod webhooks;
 mod worker;
@@ -71,6 +78,10 @@ pub use check::{
 };
 pub use clusters::{Clusters, NoClusters};
 pub use content::canonical;
+pub use contract::{
+    CloudPlatform, ClusterInfo, Hidden, ManagedService, NodeInfo, Overview, ServedLine,
+    ServiceOverview, SiteOverview, Timestamp,
+};
 pub use decide::{admissible, decide};
 pub use detect::{
     AddressRecord, ByCommand, ByDns, ByInterface, BySources, DetectError, DetectOptions, Detection,
@@ -100,6 +111,7 @@ pub use services::{ClusterTarget, NodeRole, OwnerView, ServiceView};
 pub use sites::{Intent, SiteOrder, SiteState, SiteView};
 pub use status::{Trouble, TroubleKind, ZoneState, ZoneStatus};
 pub use steering::{ActionView, PlanView, Ports, RefusalView, Steering};
+pub use survive::SurvivorView;
 pub use zones::{RecordsView, ZoneChange, ZoneView};
 
 #[cfg(test)]

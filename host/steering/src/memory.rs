@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::beside::Beside;
+use crate::error::SteeringError;
 use crate::lanes::backoff;
 use crate::names::{DomainName, ZoneName};
 use crate::options::SteeringOptions;
-use crate::plan::{Action, ActionKind, Plan};
+use crate::plan::{Action, ActionKind, Observation, Plan};
 use crate::provider::{RecordData, RecordKey};
-use crate::status::ZoneStatus;
+use crate::status::{Trouble, TroubleKind, ZoneStatus};
 
 /// A change that was tried and is still due.
 struct Tried {
@@ -29,6 +31,8 @@ pub(crate) struct ZoneMemory {
     /// An all-or-nothing provider refused a batch: until a round goes well, changes are handed over
     /// one by one, so that a bad one does not block the others.
     pub(crate) one_by_one: bool,
+    /// What changes in the zone beside what is asked for.
+    pub(crate) beside: Beside,
     tried: BTreeMap<RecordKey, Tried>,
     refusals: BTreeMap<RecordKey, String>,
 }
@@ -46,9 +50,43 @@ impl ZoneMemory {
             status: ZoneStatus::new(zone),
             failures: 0,
             one_by_one: false,
+            beside: Beside::default(),
             tried: BTreeMap::new(),
             refusals: BTreeMap::new(),
         }
+    }
+
+    /// The record sets that changed together with what was asked for in the last round that wrote.
+    ///
+    /// # Errors
+    /// Where that has happened too often to be a coincidence; each further time it takes longer until
+    /// the next write.
+    pub(crate) fn look_beside(
+        &mut self,
+        observed: &Observation,
+    ) -> Result<Vec<Trouble>, SteeringError> {
+        let changed = self.beside.look(observed);
+        let Some(first) = changed.first() else {
+            return Ok(vec![]);
+        };
+        let zone = &self.status.zone;
+        tracing::warn!(%zone, count = changed.len(), key = %first, "more has changed than was asked for");
+        if let Some(times) = self.beside.is_no_coincidence() {
+            // The backoff goes on although the rounds between went well.
+            self.failures = self.failures.max(times);
+            return Err(SteeringError::Unavailable(format!(
+                "{times} times in a row, more has changed in the zone than its provider was asked to \
+                 change, now {first}: the plugin changes what is not its to change, or somebody else \
+                 writes here whenever this does; it is written to ever more seldom"
+            )));
+        }
+        let trouble = |key: RecordKey| Trouble {
+            key,
+            kind: TroubleKind::Beside,
+            reason: "it has changed together with what was asked for, and nobody here asked for it"
+                .to_owned(),
+        };
+        Ok(changed.into_iter().map(trouble).collect())
     }
 
     /// Forgets changes that the plan no longer has, and sorts the others by whether it is time. A

@@ -24,6 +24,7 @@ pub(crate) struct Meter {
     lines: IntGaugeVec,
     moves: IntCounterVec,
     notifications: IntCounterVec,
+    survivor_lines: IntGaugeVec,
 }
 
 impl Meter {
@@ -104,7 +105,16 @@ impl Meter {
                 ),
                 &["webhook", "outcome"],
             )?,
+            survivor_lines: IntGaugeVec::new(
+                opts(
+                    "survivor_lines",
+                    "Lines that this member's site claims without a quorum, by zone and by whether it \
+                     holds or wants them.",
+                ),
+                &["zone", "state"],
+            )?,
         };
+        registry.register(Box::new(meter.survivor_lines.clone()))?;
         registry.register(Box::new(meter.planned.clone()))?;
         registry.register(Box::new(meter.refused.clone()))?;
         registry.register(Box::new(meter.changes.clone()))?;
@@ -192,5 +202,14 @@ impl Meter {
         self.planned.reset();
         self.refused.reset();
         self.last_good.reset();
+    }
+
+    /// How many lines of a zone this member's site holds and wants without a quorum.
+    pub(crate) fn survives(&self, zone: &ZoneName, held: usize, wanted: usize) {
+        for (state, count) in [("held", held), ("wanted", wanted)] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            let labels = [zone.as_str(), state];
+            self.survivor_lines.with_label_values(&labels).set(count);
+        }
     }
 }

@@ -134,6 +134,11 @@ impl RecordType {
         Self(family.record_type().into())
     }
 
+    /// Free text.
+    pub(crate) fn txt() -> Self {
+        Self("TXT".into())
+    }
+
     /// Whether this is the type called `name`.
     pub fn is(&self, name: &str) -> bool {
         self.as_str() == name

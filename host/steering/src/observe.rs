@@ -23,8 +23,6 @@ use crate::world::World;
 const SIGHTS: &str = "steering/sights";
 /// Answered by every member that lives.
 const HERE: &str = "steering/here";
-/// For the way to a voter in another city and back.
-const WAY: Duration = Duration::from_millis(1_000);
 
 /// How one member sees one target.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +30,9 @@ pub(crate) struct Seen {
     pub(crate) sight: Sight,
     /// Milliseconds since 1970, by the observer's clock.
     pub(crate) since_ms: u64,
+    /// When it was last seen up; 0 where it never was. By the same clock.
+    #[serde(default)]
+    pub(crate) last_up_ms: u64,
     /// Why it is not up.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) reason: String,
@@ -49,6 +50,10 @@ impl Sights {
         self.0.lock().clone()
     }
 
+    pub(crate) fn of(&self, target: &TargetId) -> Option<Seen> {
+        self.0.lock().get(target).cloned()
+    }
+
     fn set(&self, target: &TargetId, seen: Seen) {
         self.0.lock().insert(target.clone(), seen);
     }
@@ -61,15 +66,7 @@ impl Sights {
 impl Steering {
     /// Has this member answer what others ask.
     pub(crate) fn answer_questions(self: &Arc<Self>) {
-        let steering = Arc::downgrade(self);
-        self.member.on_ask(SIGHTS, move |_| {
-            let steering = steering.upgrade();
-            async move {
-                let sightings = steering.map(|steering| steering.sights.all());
-                // Plain data: serde_json cannot fail on it.
-                serde_json::to_vec(&sightings).unwrap_or_default()
-            }
-        });
+        self.on_ask(SIGHTS, |steering, _| steering.sights.all());
         self.member.on_ask(HERE, |_| async { b"here".to_vec() });
     }
 
@@ -114,17 +111,22 @@ impl Steering {
     async fn keep_looking(self: Arc<Self>, id: TargetId, target: Target) {
         let pace = target.pace();
         let mut tally = Tally::new(now_ms());
+        let mut last_up_ms = 0;
         loop {
             let due_ms = tally.due_ms(&pace, rand::random());
             sleep(Duration::from_millis(due_ms.saturating_sub(now_ms()))).await;
             let (finding, reason) = self.look(&target, tally.sight()).await;
             let at_ms = now_ms();
+            if finding == Finding::Success {
+                last_up_ms = at_ms;
+            }
             if tally.hear(at_ms, finding, &pace) {
                 tracing::debug!(%target, sight = ?tally.sight(), reason, "sight changed");
             }
             let seen = Seen {
                 sight: tally.sight(),
                 since_ms: tally.since_ms(),
+                last_up_ms,
                 reason,
             };
             self.sights.set(&id, seen);
@@ -158,11 +160,8 @@ impl Steering {
             if id == self.member.id() {
                 return (id, Some(self.sights.all()));
             }
-            let answer = self.member.ask(id, SIGHTS, Vec::new(), WAY).await;
-            let told = answer
-                .ok()
-                .and_then(|told| serde_json::from_slice(&told).ok());
-            (id, told.flatten())
+            let told = self.ask(id, SIGHTS, Vec::new()).await;
+            (id, told.ok().flatten())
         });
         join_all(asked).await.into_iter().collect()
     }

@@ -11,13 +11,11 @@ pub struct SteeringOptions {
     /// How often each zone is compared with what is wanted, even when nothing is known to have
     /// changed: how long a change by hand can last. Milliseconds.
     pub interval_ms: u64,
-    /// Per binding: calls that may leave within a second. One call may make several requests.
+    /// Per binding that does not say it itself: calls that may leave within a second. One call may make
+    /// several requests. The provider `local` has no rate.
     pub calls_per_second: u32,
-    /// Per binding: zones that are worked on at the same time.
+    /// Per binding: zones that are worked on at the same time, and as many that plans look at.
     pub zones_at_once: usize,
-    /// Changes handed over in one call. A change may take a provider several requests, and a call has
-    /// a deadline.
-    pub changes_per_call: usize,
     /// Pages read of one zone before the read is given up as endless.
     pub max_pages: usize,
     /// The pause after a first failure; doubled with each further one. Milliseconds.
@@ -50,10 +48,9 @@ impl Default for SteeringOptions {
             interval_ms: 10_000,
             calls_per_second: 10,
             zones_at_once: 4,
-            changes_per_call: 50,
             max_pages: 1_000,
             backoff_min_ms: 1_000,
-            backoff_max_ms: 300_000,
+            backoff_max_ms: 60_000,
             judge_interval_ms: 500,
             address_interval_ms: 60_000,
             alarm_hold_ms: 0,

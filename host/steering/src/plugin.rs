@@ -23,6 +23,7 @@ impl Providers for Plugins {
             settings,
             credentials,
             hosts,
+            calls_per_second,
         } = account;
         let plugin = self
             .get(&name)
@@ -51,6 +52,7 @@ impl Providers for Plugins {
             hosts,
             credentials,
             settings,
+            requests_per_second: calls_per_second,
         });
         plugin.check(&grants).map_err(|error| match error {
             BindingError::Settings { path, reason } => {
@@ -303,6 +305,7 @@ fn caps(caps: sandbox::Capabilities) -> Result<Caps, ProviderError> {
             .collect::<Result<BTreeSet<_>, _>>()
             .map_err(nonsense)?,
         max_values: caps.max_values,
+        changes_per_call: caps.changes_per_call,
         settle: caps.settle,
         hosts: caps.hosts,
     })

@@ -5,6 +5,7 @@
 //! implements it for tests; one suite runs on both.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,17 @@ pub struct RecordValue {
     pub weight: Option<u32>,
     /// Whether it is served.
     pub enabled: bool,
+}
+
+impl RecordValue {
+    /// One that is served, without a weight.
+    pub fn plain(content: String) -> Self {
+        Self {
+            content,
+            weight: None,
+            enabled: true,
+        }
+    }
 }
 
 /// What a record set says: the part that the daemon manages, compares and remembers.
@@ -187,6 +199,8 @@ pub struct Caps {
     pub record_types: BTreeSet<RecordType>,
     /// The most values of one set.
     pub max_values: u32,
+    /// How many changes it takes best in one call.
+    pub changes_per_call: u32,
     /// How long after a change a read may still show the old state.
     pub settle: Duration,
     /// The hosts that it talks to where the settings name no other.
@@ -298,6 +312,11 @@ pub type PerItem<T> = Vec<Result<T, ProviderError>>;
 /// Every list of answers has one per input, in order; implementations see to that.
 #[async_trait]
 pub trait DnsProvider: Send + Sync {
+    /// Whether calls go to a service outside of the group: they leave at a rate, and need no quorum.
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     /// What it can do.
     async fn describe(&self) -> Result<Caps, ProviderError>;
 
@@ -347,6 +366,8 @@ pub struct Account {
     pub credentials: BTreeMap<String, SecretString>,
     /// Where the operator lets the plugin send requests.
     pub hosts: Vec<HostGrant>,
+    /// How many requests may leave within a second; none leaves it to what the plugin declares.
+    pub calls_per_second: Option<NonZeroU32>,
 }
 
 /// Why an account cannot be connected: something in the binding does not fit what is installed.

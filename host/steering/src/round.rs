@@ -20,6 +20,7 @@ use crate::lanes::{Postponed, backoff, concerns_all};
 use crate::memory::ZoneMemory;
 use crate::names::ZoneName;
 use crate::plan::Action;
+use crate::provider::RecordKey;
 use crate::status::{Trouble, TroubleKind, ZoneState};
 use crate::steering::Steering;
 
@@ -142,7 +143,8 @@ impl Steering {
         memory: &mut ZoneMemory,
         term: &CancellationToken,
     ) -> Result<Left, SteeringError> {
-        let survey = self.survey(zone, Consistency::Stale).await?;
+        let mut survey = self.survey(zone, Consistency::Stale).await?;
+        let beside = memory.look_beside(&survey.observed)?;
         for (key, reason) in memory.new_refusals(&survey.plan) {
             tracing::warn!(%zone, %key, reason, "record set refused");
         }
@@ -155,6 +157,7 @@ impl Steering {
         );
 
         let (mut owned, owned_revision) = self.write_intent(zone, &survey, &sorted.due).await?;
+        let asked: Vec<RecordKey> = sorted.due.iter().map(|it| it.key.clone()).collect();
         let carried = self
             .carry_out(zone, &survey, sorted.due.clone(), memory.one_by_one, term)
             .await;
@@ -162,6 +165,10 @@ impl Steering {
         self.write_outcome(zone, &survey, &mut owned, owned_revision, &carried.results)
             .await?;
 
+        if !asked.is_empty() {
+            let before = std::mem::take(&mut survey.observed);
+            memory.beside.handed_over(before, asked.into_iter());
+        }
         let made = carried
             .results
             .iter()
@@ -191,7 +198,7 @@ impl Steering {
                 .err()
                 .map(|error| failing(action.key.clone(), error.to_string()))
         });
-        status.name_troubles(held.chain(failed).chain(refused));
+        status.name_troubles(held.chain(failed).chain(refused).chain(beside));
         if status.pending == 0 && carried.stopped.is_none() {
             status.state = ZoneState::InSync;
             status.last_good_ms = Some(now_ms());

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::service::{ClusterTarget, NodeRole};
-pub(crate) use self::service::{Service, SiteChoice, SitesTarget, Target, WithoutLines};
+pub(crate) use self::service::{
+    Service, SiteChoice, SitesTarget, SurvivorMode, Target, WithoutLines,
+};
 use crate::assign::Owners;
 use crate::documents::{ZoneRecords, ZoneServices, encode, keys};
 use crate::error::SteeringError;
@@ -17,8 +19,10 @@ use crate::family::Family;
 use crate::input;
 use crate::names::{BindingName, DomainName, LineCode, RecordType, ServiceName, ZoneName};
 use crate::plan::Wanted;
+use crate::provider::DnsProvider as _;
 use crate::steering::Steering;
 use crate::store::{Stored, check_revision, revision_of, until_settled};
+use crate::survive::needs_the_group;
 use crate::zones::not_served;
 
 /// A service as answers show it. It can be sent back as it is.
@@ -219,7 +223,7 @@ impl Steering {
         Ok(standing)
     }
 
-    async fn replace_service(
+    pub(crate) async fn replace_service(
         &self,
         standing: Option<Stored<Service>>,
         service: Service,
@@ -269,7 +273,7 @@ impl Steering {
     /// Whether nobody else has the service's records, in a zone that a provider serves.
     async fn check_records(&self, txn: Txn, service: &Service) -> Result<Txn, SteeringError> {
         let zone = &service.zone;
-        let (_, serves) = self
+        let (name, serves) = self
             .serving(zone, Consistency::Linearizable)
             .await?
             .ok_or_else(|| not_served(zone))?;
@@ -283,6 +287,14 @@ impl Steering {
                 "{} stands among the records of the zone; take it out there first",
                 records[index].key
             )));
+        }
+        if service.survivor.is_some() {
+            let binding = self.load_binding(&name, Consistency::Linearizable).await?;
+            let calls = binding.map(|binding| self.connect(&name, &binding));
+            // What cannot be connected now is told where it is used.
+            if calls.is_some_and(|calls| calls.is_ok_and(|calls| !calls.is_remote())) {
+                return Err(needs_the_group(zone));
+            }
         }
         let index = self.zone_services(zone, Consistency::Linearizable).await?;
         for other in services_of(&index).filter(|other| **other != service.name) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::site::Intent;
-pub(crate) use self::site::Site;
+pub(crate) use self::site::{Addresses, Detected, STANDARD_PRIORITY, Site, SiteLine};
 use crate::assign::Health;
 use crate::clock::now_ms;
 use crate::documents::{encode, keys};
@@ -276,7 +276,7 @@ impl Steering {
         Ok(standing)
     }
 
-    async fn replace_site(
+    pub(crate) async fn replace_site(
         &self,
         standing: Option<Stored<Site>>,
         site: Site,

@@ -31,6 +31,8 @@ pub enum TroubleKind {
     Refused,
     /// It was tried and will be tried again.
     Failing,
+    /// It has changed together with what was asked for, and nobody here asked for it.
+    Beside,
 }
 
 /// A record set that is not as wanted.

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use portolan_consensus::{Consistency, Member, Space, Txn};
 use prometheus::Registry;
@@ -25,6 +27,8 @@ use crate::plan::{ActionKind, Plan, Refusal};
 use crate::provider::{Providers, RecordData, RecordKey};
 use crate::status::ZoneStatus;
 use crate::store::{Store, revision_of};
+use crate::survive::Survivors;
+use crate::survivor::Quorum;
 use crate::world::World;
 use crate::zones::zone_name;
 
@@ -43,6 +47,12 @@ pub struct Steering {
     pub(crate) world: watch::Sender<Arc<World>>,
     /// How this member sees what is checked.
     pub(crate) sights: Sights,
+    /// How it stands with the zones in survivor mode here.
+    pub(crate) survivors: Mutex<Survivors>,
+    /// How this member finds the group, as long as a zone is in survivor mode.
+    pub(crate) group: Mutex<Option<Quorum>>,
+    /// Where this member keeps what is its alone.
+    pub(crate) data: PathBuf,
     lanes: Mutex<HashMap<BindingName, Arc<Lane>>>,
     /// As long as this member leads: how it stands with each zone.
     live: Mutex<BTreeMap<ZoneName, ZoneStatus>>,
@@ -60,6 +70,8 @@ pub struct Ports {
     pub detector: Detector,
     /// Webhooks.
     pub sender: Sender,
+    /// The directory in which this member keeps what must outlive a restart and is its alone.
+    pub data: PathBuf,
 }
 
 /// One zone's plan, as `GET /api/v1/dns/plan` shows it.
@@ -130,15 +142,20 @@ impl Steering {
             sender: ports.sender,
             world: watch::Sender::default(),
             sights: Sights::default(),
+            survivors: Mutex::default(),
+            group: Mutex::default(),
+            data: ports.data,
             lanes: Mutex::default(),
             live: Mutex::default(),
         });
         steering.answer_questions();
+        steering.answer_for_survivors();
+        steering.answer_for_group();
         Ok(steering)
     }
 
     /// What would be done now, in one zone or in all: looks, decides, changes nothing. Any member
-    /// can do it.
+    /// can do it. Zones are looked at side by side, each binding's at its rate.
     pub async fn plan(&self, zone: Option<&str>) -> Result<Vec<PlanView>, SteeringError> {
         if let Some(zone) = zone {
             let zone = zone_name(zone)?;
@@ -146,15 +163,22 @@ impl Steering {
             return Ok(vec![survey.plan.into()]);
         }
         let zones = self.wanted_zones().await?;
-        let mut plans = Vec::with_capacity(zones.len());
-        for zone in zones {
+        let plans = zones.into_iter().map(|zone| async {
             // One zone's trouble does not hide the others' plans.
-            plans.push(match self.survey(&zone, Consistency::Stale).await {
-                Ok(survey) => survey.plan.into(),
+            match self.plan_of(&zone).await {
+                Ok(plan) => plan.into(),
                 Err(error) => PlanView::failed(zone, &error),
-            });
-        }
-        Ok(plans)
+            }
+        });
+        Ok(join_all(plans).await)
+    }
+
+    /// One of many zones' plan, when there is room in its binding's lane.
+    async fn plan_of(&self, zone: &ZoneName) -> Result<Plan, SteeringError> {
+        let (binding, _) = self.lane_of(zone).await?;
+        let lane = self.lane(&binding);
+        let _room = lane.look().await;
+        Ok(self.survey(zone, Consistency::Stale).await?.plan)
     }
 
     /// How it stands with each zone that has wanted records.

@@ -1,14 +1,25 @@
 //! What every [`DnsProvider`] must do: one suite, run on the in-memory twin and on real plugins.
 
+mod bench;
+mod contents;
+mod values;
+
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::names::{DomainName, LineCode, RecordType, SetId, ZoneName};
 use crate::plan::Observation;
 use crate::provider::{
-    Caps, Change, DnsProvider, Outcome, ProviderError, RecordData, RecordKey, RecordSet,
+    Caps, Change, DnsProvider, Outcome, PerItem, ProviderError, RecordData, RecordKey, RecordSet,
     RecordValue,
 };
 use crate::survey::observe;
+
+pub use self::bench::Bench;
+
+/// A service can take longer to show a write everywhere; what stands in for one, and a server on this
+/// host, shows it at once.
+const SETTLES: Duration = Duration::from_millis(50);
 
 /// A provider broke its contract.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,18 +31,23 @@ pub struct Broken {
     pub message: String,
 }
 
+/// What a provider does not do, as it says itself. The contract leaves it the choice; whoever runs the
+/// suite knows what to expect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Contents that it refused to hold, each with its type: `TXT "…"`.
+    pub refused: Vec<String>,
+}
+
 /// Checks `provider` against its contract, in a zone that it can change. Everything happens under
-/// the names `suite-…` of that zone, which must not be there before and are not there after.
-pub async fn run(provider: &dyn DnsProvider, zone: &ZoneName) -> Result<(), Broken> {
-    let caps = provider
-        .describe()
-        .await
-        .map_err(|error| broken("describe", error))?;
-    let suite = Suite {
-        provider,
-        zone,
-        caps,
-    };
+/// the names `suite-…` of that zone and at the zone's own name with the type TXT, which must not be there
+/// before and are not there after.
+///
+/// # Errors
+/// [`Broken`]: the first thing that is not as it must be.
+pub async fn run(provider: &dyn DnsProvider, zone: &ZoneName) -> Result<Report, Broken> {
+    let suite = Suite::of(provider, zone).await?;
+    let mut report = Report::default();
     suite.describes_itself().await?;
     suite.lists_the_zone_and_its_lines().await?;
     suite.creates_as_normalized().await?;
@@ -40,7 +56,31 @@ pub async fn run(provider: &dyn DnsProvider, zone: &ZoneName) -> Result<(), Brok
     suite.touches_the_exact_key().await?;
     suite.answers_change_by_change().await?;
     suite.reads_each_set_once().await?;
-    suite.deletes_what_is_asked().await
+    suite.adds_and_removes_values().await?;
+    suite.changes_the_ttl_alone().await?;
+    suite.switches_values_off_if_it_says_so().await?;
+    suite.weighs_values_if_it_says_so().await?;
+    suite.holds_contents_as_they_are(&mut report).await?;
+    suite.knows_all_kinds_of_names().await?;
+    suite.lets_no_cname_stand_beside_others().await?;
+    suite.says_what_is_not_there().await?;
+    suite.deletes_what_is_asked().await?;
+    Ok(report)
+}
+
+/// Checks that a zone of so many record sets more is read whole. It takes as many writes, so it stands
+/// apart from [`run`].
+///
+/// # Errors
+/// [`Broken`].
+pub async fn run_large(
+    provider: &dyn DnsProvider,
+    zone: &ZoneName,
+    sets: usize,
+    at_once: usize,
+) -> Result<(), Broken> {
+    let suite = Suite::of(provider, zone).await?;
+    suite.reads_a_large_zone(sets, at_once).await
 }
 
 struct Suite<'a> {
@@ -51,7 +91,16 @@ struct Suite<'a> {
 
 type Checked = Result<(), Broken>;
 
-impl Suite<'_> {
+impl<'a> Suite<'a> {
+    async fn of(provider: &'a dyn DnsProvider, zone: &'a ZoneName) -> Result<Self, Broken> {
+        let caps = provider.describe().await;
+        Ok(Self {
+            provider,
+            zone,
+            caps: caps.map_err(|error| broken("describe", error))?,
+        })
+    }
+
     async fn describes_itself(&self) -> Checked {
         const STEP: &str = "describes itself";
         let again = self
@@ -64,6 +113,9 @@ impl Suite<'_> {
         })?;
         ensure(STEP, self.caps.max_values >= 1, || {
             "max-values is 0".to_owned()
+        })?;
+        ensure(STEP, self.caps.changes_per_call >= 1, || {
+            "changes-per-call is 0".to_owned()
         })?;
         for needed in ["A", "TXT"] {
             let known = self.caps.record_types.iter().any(|rtype| rtype.is(needed));
@@ -113,23 +165,16 @@ impl Suite<'_> {
         const STEP: &str = "creates as normalized";
         for wanted in [
             self.a("suite-a", &["192.0.2.1"])?,
-            self.txt("suite-a", "\"one two\"")?,
+            self.set("suite-a", "TXT", &["\"one two\""])?,
         ] {
-            let normal = self.normal(STEP, &wanted).await?;
-            let twice = self.normal(STEP, &normal).await?;
-            ensure(STEP, twice.data == normal.data, || {
-                format!("normalized again, {} becomes {}", normal.data, twice.data)
+            let standing = self.create(STEP, &wanted).await?;
+            let twice = self.normal(STEP, &standing).await?;
+            ensure(STEP, twice.data == standing.data, || {
+                format!(
+                    "{} stands there, and normalizes to {}",
+                    standing.data, twice.data
+                )
             })?;
-            let outcome = self.change(STEP, None, Some(&normal)).await?;
-            ensure(STEP, outcome == Ok(Outcome::Applied), || {
-                format!("{outcome:?}")
-            })?;
-            let read = self.read(STEP, &wanted.key).await?;
-            ensure(
-                STEP,
-                read.as_ref().map(|set| &set.data) == Some(&normal.data),
-                || format!("{} was written, and {read:?} read", normal.data),
-            )?;
         }
         Ok(())
     }
@@ -256,26 +301,32 @@ impl Suite<'_> {
     }
 
     async fn reads_each_set_once(&self) -> Checked {
+        self.reads_a_large_zone(7, 7).await
+    }
+
+    async fn reads_a_large_zone(&self, sets: usize, at_once: usize) -> Checked {
         const STEP: &str = "reads each set once";
         let mut wanted = Vec::new();
-        for index in 0..7 {
-            let set = self.a(&format!("suite-page-{index}"), &["192.0.2.1"])?;
-            wanted.push(self.normal(STEP, &set).await?);
+        for index in 0..sets {
+            wanted.push(self.a(&format!("suite-page-{index}"), &["192.0.2.1"])?);
         }
-        let changes: Vec<Change> = wanted.iter().map(|set| change(None, Some(set))).collect();
-        for outcome in self.apply(STEP, &changes).await? {
-            ensure(STEP, outcome == Ok(Outcome::Applied), || {
-                format!("{outcome:?}")
-            })?;
+        let wanted = self.all_normal(STEP, &wanted).await?;
+        for some in wanted.chunks(at_once) {
+            let changes: Vec<Change> = some.iter().map(|set| change(None, Some(set))).collect();
+            self.all_applied(STEP, &changes).await?;
         }
         // `observe` itself refuses a set that is read twice, and pages that go in a circle.
         let all = self.observe(STEP).await?;
+        let mut deletes = Vec::new();
         for set in &wanted {
-            let read = all.sets.get(&set.key).map(|read| &read.data);
-            ensure(STEP, read == Some(&set.data), || {
+            let read = all.sets.get(&set.key);
+            ensure(STEP, read.map(|read| &read.data) == Some(&set.data), || {
                 format!("{} reads as {read:?}", set.key)
             })?;
-            self.clear(STEP, &set.key).await?;
+            deletes.extend(read.map(|read| change(Some(read), None)));
+        }
+        for some in deletes.chunks(at_once) {
+            self.all_applied(STEP, some).await?;
         }
         Ok(())
     }
@@ -328,33 +379,96 @@ impl Suite<'_> {
     }
 
     fn a(&self, name: &str, addresses: &[&str]) -> Result<RecordSet, Broken> {
-        Ok(RecordSet::wanted(
-            self.key(name, "A", "default")?,
-            data(addresses),
-        ))
+        self.set(name, "A", addresses)
     }
 
-    fn txt(&self, name: &str, text: &str) -> Result<RecordSet, Broken> {
-        Ok(RecordSet::wanted(
-            self.key(name, "TXT", "default")?,
-            data(&[text]),
-        ))
+    /// A set on the line `default`.
+    fn set(&self, name: &str, rtype: &str, contents: &[&str]) -> Result<RecordSet, Broken> {
+        let key = self.key(name, rtype, "default")?;
+        Ok(RecordSet::wanted(key, data(contents)))
+    }
+
+    fn has(&self, rtype: &str) -> bool {
+        self.caps.record_types.iter().any(|known| known.is(rtype))
     }
 
     async fn normal(&self, step: &'static str, set: &RecordSet) -> Result<RecordSet, Broken> {
-        let answers = self
-            .provider
-            .normalize(self.zone, std::slice::from_ref(set))
-            .await
-            .map_err(|error| broken(step, error))?;
-        match answers.as_slice() {
-            [Ok(normal)] if normal.key == set.key => Ok(normal.clone()),
-            other => Err(broken(step, format!("{} normalizes to {other:?}", set.key))),
+        let mut normal = self.all_normal(step, std::slice::from_ref(set)).await?;
+        // One answer to one set is what `all_normal` makes sure of.
+        normal.pop().ok_or_else(|| broken(step, "no answer"))
+    }
+
+    /// How wanted sets will read back, all of which the provider can hold.
+    async fn all_normal(
+        &self,
+        step: &'static str,
+        sets: &[RecordSet],
+    ) -> Result<Vec<RecordSet>, Broken> {
+        let answers = self.try_normal(step, sets).await?;
+        let normal = sets.iter().zip(answers).map(|(set, answer)| {
+            answer.map_err(|error| broken(step, format!("{} is refused: {error}", set.key)))
+        });
+        normal.collect()
+    }
+
+    async fn try_normal(
+        &self,
+        step: &'static str,
+        sets: &[RecordSet],
+    ) -> Result<PerItem<RecordSet>, Broken> {
+        let answers = self.provider.normalize(self.zone, sets).await;
+        let answers = answers.map_err(|error| broken(step, error))?;
+        ensure(step, answers.len() == sets.len(), || {
+            format!("{} answers to {} sets", answers.len(), sets.len())
+        })?;
+        for (set, answer) in sets.iter().zip(&answers) {
+            let same_key = answer.as_ref().map_or(true, |normal| normal.key == set.key);
+            ensure(step, same_key, || {
+                format!("{} normalizes to {answer:?}", set.key)
+            })?;
         }
+        Ok(answers)
+    }
+
+    /// Creates a set, and makes sure that it reads back as normalized.
+    async fn create(&self, step: &'static str, wanted: &RecordSet) -> Result<RecordSet, Broken> {
+        let normal = self.normal(step, wanted).await?;
+        self.all_applied(step, &[change(None, Some(&normal))])
+            .await?;
+        self.stands(step, &normal).await
+    }
+
+    /// Changes what stands into another set of the same key, and makes sure that it does.
+    async fn replace(&self, step: &'static str, wanted: &RecordSet) -> Result<RecordSet, Broken> {
+        let before = self.standing(step, &wanted.key).await?;
+        let normal = self.normal(step, wanted).await?;
+        self.all_applied(step, &[change(Some(&before), Some(&normal))])
+            .await?;
+        self.stands(step, &normal).await
+    }
+
+    async fn stands(&self, step: &'static str, normal: &RecordSet) -> Result<RecordSet, Broken> {
+        let read = self.standing(step, &normal.key).await?;
+        ensure(step, read.data == normal.data, || {
+            format!(
+                "{} was written to {}, and {} read",
+                normal.data, normal.key, read.data
+            )
+        })?;
+        Ok(read)
+    }
+
+    async fn all_applied(&self, step: &'static str, changes: &[Change]) -> Checked {
+        for (change, outcome) in changes.iter().zip(self.apply(step, changes).await?) {
+            ensure(step, outcome == Ok(Outcome::Applied), || {
+                format!("{}: {outcome:?}", change.key)
+            })?;
+        }
+        Ok(())
     }
 
     async fn observe(&self, step: &'static str) -> Result<Observation, Broken> {
-        observe(self.provider, self.zone, 1_000)
+        observe(self.provider, self.zone, None, 1_000)
             .await
             .map_err(|error| broken(step, error))
     }
@@ -423,7 +537,7 @@ impl Suite<'_> {
         changes: &[Change],
     ) -> Result<Vec<Result<Outcome, ProviderError>>, Broken> {
         let results = self.provider.apply(self.zone, changes).await;
-        tokio::time::sleep(self.caps.settle).await;
+        tokio::time::sleep(self.caps.settle.min(SETTLES)).await;
         results.map_err(|error| broken(step, error))
     }
 }
@@ -440,11 +554,7 @@ fn change(before: Option<&RecordSet>, after: Option<&RecordSet>) -> Change {
 }
 
 fn data(contents: &[&str]) -> RecordData {
-    let value = |content: &&str| RecordValue {
-        content: (*content).to_owned(),
-        weight: None,
-        enabled: true,
-    };
+    let value = |content: &&str| RecordValue::plain((*content).to_owned());
     RecordData {
         ttl: 300,
         values: contents.iter().map(value).collect(),

@@ -1,7 +1,9 @@
 //! Looking at a zone: what is wanted, what stands there, and the plan that follows.
 
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portolan_consensus::{Consistency, Revision, Space, Txn};
 
@@ -11,12 +13,13 @@ use crate::compose::{Composed, Served, compose};
 use crate::decide::{admissible, decide};
 use crate::documents::{Binding, OwnedSets, Place, ZoneRecords, keys};
 use crate::error::SteeringError;
-use crate::names::{BindingName, ZoneName};
+use crate::names::{BindingName, DomainName, ZoneName};
 use crate::plan::{Normalized, Observation, Ownership, Plan, Situation, Wanted};
 use crate::provider::{Caps, DnsProvider, ProviderError, RecordSet};
 use crate::services::{Target, services_of};
 use crate::steering::Steering;
 use crate::store::{Stored, revision_of};
+use crate::survive::Leave;
 use crate::zones::not_served;
 
 /// A look at a zone and all that it rests on.
@@ -25,9 +28,13 @@ pub(crate) struct Survey {
     pub(crate) provider: Calls,
     pub(crate) caps: Caps,
     pub(crate) owned: Ownership,
+    /// The zone as it was read.
+    pub(crate) observed: Observation,
     pub(crate) plan: Plan,
     pub(crate) basis: Basis,
     pub(crate) owned_revision: Revision,
+    /// What may be done with lines in survivor mode, and until when.
+    pub(crate) leave: Leave,
 }
 
 /// The documents that a plan rests on: what follows from it is written only as long as they stand.
@@ -55,14 +62,7 @@ impl Steering {
         zone: &ZoneName,
         consistency: Consistency,
     ) -> Result<Survey, SteeringError> {
-        let (name, _) = self
-            .serving(zone, consistency)
-            .await?
-            .ok_or_else(|| not_served(zone))?;
-        let binding = self
-            .load_binding(&name, consistency)
-            .await?
-            .ok_or_else(|| not_served(zone))?;
+        let (name, binding) = self.binding_of(zone, consistency).await?;
         let records = self
             .store
             .load::<ZoneRecords>(&keys::zone(zone), consistency)
@@ -95,18 +95,14 @@ impl Steering {
 
         let provider = self.connect(&name, &binding)?;
         let failed = |call| {
-            let binding = name.clone();
-            move |error| SteeringError::Provider {
-                binding,
-                call,
-                error,
-            }
+            let provider = &provider;
+            move |error| provider.failed(call, error)
         };
         let caps = provider.describe().await.map_err(failed("describe"))?;
         let world = self.world();
         let Composed {
-            wanted,
-            kept,
+            mut wanted,
+            mut kept,
             refused,
         } = compose(
             own.unwrap_or_default(),
@@ -115,7 +111,10 @@ impl Steering {
             &world.weights(),
             &caps,
         );
-        let observed = observe(&provider, zone, self.options.max_pages)
+        let leave = self.leave_to_move(zone).await;
+        wanted.retain(|wanted| !leave.held.contains_key(&wanted.key));
+        kept.extend(leave.held.clone());
+        let observed = observe(&provider, zone, None, self.options.max_pages)
             .await
             .map_err(failed("read"))?;
         let normalized = normalize(&provider, zone, &caps, &wanted)
@@ -138,9 +137,11 @@ impl Steering {
             provider,
             caps,
             owned,
+            observed,
             plan,
             basis,
             owned_revision,
+            leave,
         })
     }
 
@@ -176,7 +177,7 @@ impl Steering {
     }
 
     /// The binding's provider, at its lane's rate.
-    fn connect(
+    pub(crate) fn connect(
         &self,
         name: &BindingName,
         binding: &Stored<Binding>,
@@ -188,7 +189,8 @@ impl Steering {
             None => {
                 let account = self.account(name, &binding.document)?;
                 let provider = self.providers.connect(account)?;
-                lane.keep(binding.modified, plugins, &provider);
+                let spacing = self.spacing(&binding.document, &*provider);
+                lane.keep(binding.modified, plugins, &provider, spacing);
                 provider
             }
         };
@@ -199,6 +201,27 @@ impl Steering {
             lane,
             meter,
         })
+    }
+
+    /// How far apart a binding's calls leave.
+    fn spacing(&self, binding: &Binding, provider: &dyn DnsProvider) -> Duration {
+        let own = binding.calls_per_second.map(NonZeroU32::get);
+        match provider.is_remote() {
+            true => Duration::from_secs(1) / own.unwrap_or(self.options.calls_per_second).max(1),
+            false => Duration::ZERO,
+        }
+    }
+
+    /// The binding that serves a zone.
+    pub(crate) async fn binding_of(
+        &self,
+        zone: &ZoneName,
+        consistency: Consistency,
+    ) -> Result<(BindingName, Stored<Binding>), SteeringError> {
+        let serving = self.serving(zone, consistency).await?;
+        let (name, _) = serving.ok_or_else(|| not_served(zone))?;
+        let binding = self.load_binding(&name, consistency).await?;
+        Ok((name, binding.ok_or_else(|| not_served(zone))?))
     }
 
     /// The name and revision of the binding whose lane a round of `zone` takes.
@@ -213,10 +236,12 @@ impl Steering {
     }
 }
 
-/// Reads all of a zone. What cannot be read to its end is an error, never a smaller zone.
+/// Reads all of a zone, or of one name in it. What cannot be read to its end is an error, never a smaller
+/// zone.
 pub(crate) async fn observe(
     provider: &dyn DnsProvider,
     zone: &ZoneName,
+    name: Option<&DomainName>,
     max_pages: usize,
 ) -> Result<Observation, ProviderError> {
     let broken = |what: String| Err(ProviderError::Transient(format!("{zone}: {what}")));
@@ -224,12 +249,18 @@ pub(crate) async fn observe(
     let mut cursors = HashSet::new();
     let mut cursor: Option<String> = None;
     for _ in 0..max_pages {
-        let page = provider.read(zone, None, cursor.as_deref()).await?;
+        let page = provider.read(zone, name, cursor.as_deref()).await?;
         observation.foreign += page.foreign;
         for set in page.sets {
             if !set.key.name.is_within(zone) {
                 return broken(format!(
                     "the provider read {} as a part of it",
+                    set.key.name
+                ));
+            }
+            if let Some(name) = name.filter(|name| **name != set.key.name) {
+                return broken(format!(
+                    "the provider was asked for {name} and read {}",
                     set.key.name
                 ));
             }
@@ -269,5 +300,21 @@ async fn normalize(
         return Ok(Normalized::new());
     }
     let answers = provider.normalize(zone, &sets).await?;
-    Ok(sets.into_iter().map(|set| set.key).zip(answers).collect())
+    if answers.len() != sets.len() {
+        let (given, asked) = (answers.len(), sets.len());
+        return Err(ProviderError::Transient(format!(
+            "{zone}: the provider answered {given} of {asked} sets to normalize"
+        )));
+    }
+    let answers = sets.into_iter().zip(answers).map(|(set, answer)| {
+        let answer = answer.and_then(|normal| match normal.key == set.key {
+            true => Ok(normal),
+            false => Err(ProviderError::Transient(format!(
+                "the provider was asked about {} and answered about {}",
+                set.key, normal.key
+            ))),
+        });
+        (set.key, answer)
+    });
+    Ok(answers.collect())
 }

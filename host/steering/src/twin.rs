@@ -1,4 +1,4 @@
-//! The in-memory twin of a DNS provider, with faults on demand.
+//! The in-memory twin of a DNS provider, with faults on demand and a memory of how it was called.
 //!
 //! It keeps the port's contract to the letter: stale changes are noticed, applying twice changes
 //! nothing, extras are preserved, TTLs are clamped as [`Twin::min_ttl`] says.
@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 use crate::names::{DomainName, LineCode, RecordType, ZoneName};
 use crate::provider::{
@@ -24,6 +25,8 @@ pub enum ApplyFault {
     Refuse(ProviderError),
     /// All is done, and the answer is lost.
     LoseAnswer,
+    /// So many changes are made, and the answer is lost.
+    CutAfter(usize),
     /// So many changes are made, then the call hangs until it is dropped.
     HangAfter(usize),
     /// The zone is changed by somebody else right before.
@@ -39,23 +42,48 @@ pub enum ReadFault {
     Circle,
 }
 
+/// What a provider makes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lie {
+    /// It reads a set of another zone as a part of this one.
+    ReadsAnotherZone,
+    /// It reads each set twice.
+    ReadsTwice,
+    /// Each of its pages is empty, and names the same one as the next.
+    RepeatsCursor,
+    /// Asked how a set reads back, it answers about another one.
+    NormalizesAnother,
+    /// It says that changes are made, and makes none.
+    ChangesNothing,
+    /// With each change it changes the zone's first other set, too.
+    ChangesAnother,
+}
+
 #[derive(Default)]
 struct State {
     sets: BTreeMap<RecordKey, (RecordSet, u64)>,
     writes: u64,
     applied: Vec<Change>,
+    /// Changes that were asked for and stood so already.
+    repeated: Vec<RecordKey>,
+    /// Changes of sets that are refused.
+    refused: usize,
+    /// The calls that a real provider would hear of.
+    called: Vec<(&'static str, Instant)>,
     apply_calls: usize,
-    read_calls: usize,
+    read_calls: BTreeMap<ZoneName, usize>,
+    /// What every call is answered with.
+    outage: Option<ProviderError>,
     apply_faults: VecDeque<ApplyFault>,
     read_faults: VecDeque<Option<ReadFault>>,
     bad: BTreeMap<RecordKey, ProviderError>,
-    forgetful: bool,
+    lie: Option<Lie>,
     account: Option<Account>,
 }
 
-/// A provider with one zone in memory.
+/// A provider with its zones in memory.
 pub struct Twin {
-    zone: ZoneName,
+    zones: Vec<ZoneName>,
     caps: Mutex<Caps>,
     /// Lower TTLs are raised to this, in seconds.
     pub min_ttl: u32,
@@ -68,8 +96,13 @@ pub struct Twin {
 }
 
 impl Twin {
-    /// An empty zone at a provider that can do everything but all at once.
+    /// An empty zone, on pages of three sets, at a provider that can do everything but all at once.
     pub fn new(zone: &ZoneName) -> Arc<Self> {
+        Self::of(vec![zone.clone()], 3)
+    }
+
+    /// The same with so many zones and sets on a page.
+    pub fn of(zones: Vec<ZoneName>, page_size: usize) -> Arc<Self> {
         let types = ["A", "AAAA", "CNAME", "MX", "NS", "SRV", "TXT", "CAA"];
         let caps = Caps {
             features: Features {
@@ -85,14 +118,15 @@ impl Twin {
                 .filter_map(|it| RecordType::parse(it).ok())
                 .collect(),
             max_values: 8,
+            changes_per_call: 50,
             settle: Duration::ZERO,
             hosts: Vec::new(),
         };
         Arc::new(Self {
-            zone: zone.clone(),
+            zones,
             caps: Mutex::new(caps),
             min_ttl: 60,
-            page_size: 3,
+            page_size,
             state: Mutex::default(),
             changes: watch::Sender::new(0),
             hanging: Semaphore::new(0),
@@ -141,7 +175,32 @@ impl Twin {
 
     /// How often `read` was called.
     pub fn read_calls(&self) -> usize {
-        self.state.lock().read_calls
+        self.state.lock().read_calls.values().sum()
+    }
+
+    /// How often each zone was read.
+    pub fn reads(&self) -> BTreeMap<ZoneName, usize> {
+        self.state.lock().read_calls.clone()
+    }
+
+    /// Which calls came, and when; `describe` and `validate` ask no provider and are left out.
+    pub fn called(&self) -> Vec<(&'static str, Instant)> {
+        self.state.lock().called.clone()
+    }
+
+    /// The changes that were asked for although they stood so already.
+    pub fn repeated(&self) -> Vec<RecordKey> {
+        self.state.lock().repeated.clone()
+    }
+
+    /// How often a set of [`Twin::refuse_set`] was tried.
+    pub fn refused(&self) -> usize {
+        self.state.lock().refused
+    }
+
+    /// Answers every call with an error, until [`Twin::heal`].
+    pub fn set_outage(&self, error: ProviderError) {
+        self.state.lock().outage = Some(error);
     }
 
     /// Makes the next call of `apply` without a fault yet go wrong.
@@ -161,9 +220,9 @@ impl Twin {
         self.state.lock().bad.insert(key.clone(), error);
     }
 
-    /// Accepts changes without making them.
-    pub fn set_forgetful(&self, forgetful: bool) {
-        self.state.lock().forgetful = forgetful;
+    /// Makes this up from now on.
+    pub fn lie(&self, lie: Lie) {
+        self.state.lock().lie = Some(lie);
     }
 
     /// Lets everything go well from now on.
@@ -172,7 +231,8 @@ impl Twin {
         state.apply_faults.clear();
         state.read_faults.clear();
         state.bad.clear();
-        state.forgetful = false;
+        state.outage = None;
+        state.lie = None;
     }
 
     /// The account that was connected last.
@@ -185,10 +245,18 @@ impl Twin {
         self.changes.send_modify(|tick| *tick += 1);
     }
 
-    fn check_zone(&self, zone: &ZoneName) -> Result<(), ProviderError> {
-        match *zone == self.zone {
-            true => Ok(()),
-            false => Err(ProviderError::NotFound(format!("there is no zone {zone}"))),
+    /// What a call that is about a zone begins with.
+    fn hear(
+        &self,
+        call: &'static str,
+        zone: &ZoneName,
+    ) -> Result<MutexGuard<'_, State>, ProviderError> {
+        let mut state = self.state.lock();
+        state.called.push((call, Instant::now()));
+        match &state.outage {
+            Some(error) => Err(error.clone()),
+            None if self.zones.contains(zone) => Ok(state),
+            None => Err(ProviderError::NotFound(format!("there is no zone {zone}"))),
         }
     }
 }
@@ -203,11 +271,13 @@ impl State {
     /// Makes one change or says why not.
     fn make(&mut self, change: &Change) -> Result<Outcome, ProviderError> {
         if let Some(error) = self.bad.get(&change.key) {
+            self.refused += 1;
             return Err(error.clone());
         }
         let standing = self.sets.get(&change.key).map(|(set, _)| set);
         let data = |set: Option<&RecordSet>| set.map(|set| set.data.clone());
         if data(standing) == data(change.after.as_ref()) {
+            self.repeated.push(change.key.clone());
             return Ok(Outcome::Already);
         }
         let handle = |set: Option<&RecordSet>| set.map(|set| set.handle.clone());
@@ -221,12 +291,14 @@ impl State {
             )));
         }
         self.applied.push(change.clone());
-        if self.forgetful {
-            return Ok(Outcome::Applied);
+        let kept = standing.cloned();
+        match self.lie {
+            Some(Lie::ChangesNothing) => return Ok(Outcome::Applied),
+            Some(Lie::ChangesAnother) => self.change_another(&change.key),
+            _ => {}
         }
         match &change.after {
             Some(after) => {
-                let kept = standing.cloned();
                 let comment = kept.as_ref().and_then(|kept| kept.comment.clone());
                 let extras = kept.map(|kept| kept.extras).unwrap_or_default();
                 self.put(RecordSet {
@@ -240,6 +312,14 @@ impl State {
             }
         }
         Ok(Outcome::Applied)
+    }
+
+    fn change_another(&mut self, key: &RecordKey) {
+        let other = self.sets.values().find(|(set, _)| set.key != *key);
+        if let Some((mut other, _)) = other.cloned() {
+            other.data.ttl += 1;
+            self.put(other);
+        }
     }
 
     fn cname_clash(&self, key: &RecordKey) -> bool {
@@ -260,18 +340,18 @@ impl DnsProvider for Twin {
     }
 
     async fn zones(&self, _cursor: Option<&str>) -> Result<ZonePage, ProviderError> {
-        let zone = Zone {
-            name: self.zone.clone(),
+        let zone = |name: &ZoneName| Zone {
+            name: name.clone(),
             min_ttl: Some(self.min_ttl),
         };
         Ok(ZonePage {
-            zones: vec![zone],
+            zones: self.zones.iter().map(zone).collect(),
             next: None,
         })
     }
 
     async fn lines(&self, zone: &ZoneName) -> Result<Vec<Line>, ProviderError> {
-        self.check_zone(zone)?;
+        drop(self.hear("lines", zone)?);
         let codes = match self.caps.lock().features.lines {
             true => vec!["default", "CT", "CU", "CMCC"],
             false => vec!["default"],
@@ -293,15 +373,17 @@ impl DnsProvider for Twin {
         name: Option<&DomainName>,
         cursor: Option<&str>,
     ) -> Result<RecordPage, ProviderError> {
-        self.check_zone(zone)?;
-        let mut state = self.state.lock();
-        state.read_calls += 1;
+        let mut state = self.hear("read", zone)?;
+        *state.read_calls.entry(zone.clone()).or_default() += 1;
         let fault = state.read_faults.pop_front().flatten();
         if let Some(ReadFault::Refuse(error)) = fault {
             return Err(error);
         }
         let from: usize = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-        let of_name = |set: &&RecordSet| name.is_none_or(|name| set.key.name == *name);
+        let of_name = |set: &&RecordSet| match name {
+            Some(name) => set.key.name == *name,
+            None => set.key.name.is_within(zone),
+        };
         let sets: Vec<RecordSet> = state
             .sets
             .values()
@@ -314,8 +396,23 @@ impl DnsProvider for Twin {
             Some(ReadFault::Circle) => Some(from.to_string()),
             _ => (to < sets.len()).then(|| to.to_string()),
         };
+        let mut sets = sets[from.min(to)..to].to_vec();
+        let mut next = next;
+        match state.lie {
+            Some(Lie::RepeatsCursor) => {
+                sets.clear();
+                next = Some("again".to_owned());
+            }
+            Some(Lie::ReadsTwice) => sets.extend(sets.clone()),
+            Some(Lie::ReadsAnotherZone) => {
+                for set in &mut sets {
+                    set.key.name = elsewhere(&set.key.name)?;
+                }
+            }
+            _ => {}
+        }
         Ok(RecordPage {
-            sets: sets[from.min(to)..to].to_vec(),
+            sets,
             foreign: 0,
             next,
         })
@@ -326,7 +423,7 @@ impl DnsProvider for Twin {
         zone: &ZoneName,
         wanted: &[RecordSet],
     ) -> Result<PerItem<RecordSet>, ProviderError> {
-        self.check_zone(zone)?;
+        let lie = self.hear("normalize", zone)?.lie;
         let caps = self.caps.lock().clone();
         let normal = |set: &RecordSet| {
             if !caps.record_types.contains(&set.key.rtype) {
@@ -337,6 +434,9 @@ impl DnsProvider for Twin {
             }
             let mut set = set.clone();
             set.data.ttl = set.data.ttl.max(self.min_ttl);
+            if lie == Some(Lie::NormalizesAnother) {
+                set.key.name = elsewhere(&set.key.name)?;
+            }
             Ok(set)
         };
         Ok(wanted.iter().map(normal).collect())
@@ -347,19 +447,19 @@ impl DnsProvider for Twin {
         zone: &ZoneName,
         changes: &[Change],
     ) -> Result<PerItem<Outcome>, ProviderError> {
-        self.check_zone(zone)?;
-        let (caps, hang, lost) = {
-            let mut state = self.state.lock();
+        let (caps, hang, lost_after) = {
+            let mut state = self.hear("apply", zone)?;
             state.apply_calls += 1;
-            let (mut hang, mut lost) = (None, false);
+            let (mut hang, mut lost_after) = (None, None);
             match state.apply_faults.pop_front() {
                 Some(ApplyFault::Refuse(error)) => return Err(error),
-                Some(ApplyFault::LoseAnswer) => lost = true,
+                Some(ApplyFault::LoseAnswer) => lost_after = Some(changes.len()),
+                Some(ApplyFault::CutAfter(made)) => lost_after = Some(made.min(changes.len())),
                 Some(ApplyFault::HangAfter(made)) => hang = Some(made),
                 Some(ApplyFault::Overtake(set)) => state.put(*set),
                 None => {}
             }
-            (self.caps.lock().clone(), hang, lost)
+            (self.caps.lock().clone(), hang, lost_after)
         };
         if let Some(made) = hang {
             for change in changes.iter().take(made) {
@@ -373,7 +473,7 @@ impl DnsProvider for Twin {
             .features
             .atomic_zone
             .then(|| (state.sets.clone(), state.applied.len()));
-        let results: PerItem<Outcome> = changes
+        let results: PerItem<Outcome> = changes[..lost_after.unwrap_or(changes.len())]
             .iter()
             .map(
                 |change| match caps.record_types.contains(&change.key.rtype) {
@@ -393,13 +493,18 @@ impl DnsProvider for Twin {
             state.applied.truncate(applied);
             return Ok(changes.iter().map(|_| Err(error.clone())).collect());
         }
-        match lost {
-            true => Err(ProviderError::UnknownOutcome(
+        match lost_after {
+            Some(_) => Err(ProviderError::UnknownOutcome(
                 "the answer was lost".to_owned(),
             )),
-            false => Ok(results),
+            None => Ok(results),
         }
     }
+}
+
+/// The same name in a zone of somebody else's.
+fn elsewhere(name: &DomainName) -> Result<DomainName, ProviderError> {
+    DomainName::parse(&format!("{name}.elsewhere.test")).map_err(ProviderError::Invalid)
 }
 
 /// [`Providers`] that connect every account to one twin.

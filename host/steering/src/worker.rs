@@ -46,10 +46,12 @@ impl Steering {
         let following = Arc::clone(&self).follow_world(shutdown.clone());
         let observing = Arc::clone(&self).observe(shutdown.clone());
         let detecting = Arc::clone(&self).keep_addresses(shutdown.clone());
+        let surviving = Arc::clone(&self).survive(shutdown.clone());
         tokio::join!(
             following,
             observing,
             detecting,
+            surviving,
             self.lead_when_elected(shutdown)
         );
     }

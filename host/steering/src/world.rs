@@ -21,6 +21,7 @@ use crate::presence::Presence;
 use crate::services::Service;
 use crate::sites::Site;
 use crate::steering::Steering;
+use crate::survive::Merged;
 use crate::targets::{self, TargetId};
 
 /// How long to wait before the store is asked again after it refused.
@@ -38,6 +39,8 @@ pub(crate) struct World {
     pub(crate) owners: Kept<Owners>,
     pub(crate) verdicts: Kept<Verdict>,
     pub(crate) presences: Kept<Presence>,
+    /// By zone: what sites did without the group.
+    pub(crate) merged: Kept<Merged>,
     /// Documents that cannot be read, and why. What is not known must not move a line.
     pub(crate) unreadable: OrdMap<String, String>,
 }
@@ -51,6 +54,7 @@ impl World {
             owners,
             verdicts,
             presences,
+            merged,
             unreadable,
             ..
         } = self;
@@ -64,6 +68,8 @@ impl World {
             keep(verdicts, rest, key, record)
         } else if let Some(rest) = key.strip_prefix(keys::PRESENCES) {
             keep(presences, rest, key, record)
+        } else if let Some(rest) = key.strip_prefix(keys::SURVIVORS) {
+            keep(merged, rest, key, record)
         } else {
             return;
         };

@@ -8,15 +8,15 @@ use portolan_plugin::{
     },
     http::Effect,
     names::{relative, without_dot},
+    records::{self, Failure, Pages, Record, Records},
     sets,
 };
 use serde::Deserialize;
 
 use crate::{
-    apply::Apply,
-    client::{Client, Domain, Failure, Line, present},
+    client::{Client, Domain, Line, present},
     line,
-    record::{self, Record},
+    record::{self, RECORD_TYPES, ServiceRecord},
 };
 
 /// The most records per page of DescribeDomainRecords.
@@ -55,8 +55,12 @@ impl Provider for AliDns {
         Caps {
             // No `weights`: the service has them behind a switch per name, so they are left as they are.
             features: Features::LINES | Features::DISABLE,
-            record_types: record::RECORD_TYPES.map(str::to_owned).to_vec(),
+            record_types: RECORD_TYPES
+                .iter()
+                .map(|rtype| (*rtype).to_owned())
+                .collect(),
             max_values: MAX_VALUES,
+            changes_per_call: 50,
             settle_ms: 0,
             hosts: vec!["alidns.aliyuncs.com".to_owned()],
         }
@@ -124,11 +128,7 @@ impl Provider for AliDns {
         name: Option<&str>,
         _: Option<&str>,
     ) -> Result<RecordPage, Error> {
-        // One page: the service pages by record, in an order that may tear sets apart.
-        Ok(RecordPage {
-            sets: record::sets(zone, self.records(host, zone, name)?),
-            next: None,
-        })
+        records::read(self, host, zone, name)
     }
 
     fn normalize(
@@ -143,7 +143,7 @@ impl Provider for AliDns {
         let min_ttl = self.min_ttl(host, zone)?;
         let normalize = |set: RecordSet| {
             let ttl = set.ttl.clamp(min_ttl, MAX_TTL);
-            normalize(zone, RecordSet { ttl, ..set })
+            Records::normalize(self, zone, RecordSet { ttl, ..set })
         };
         Ok(wanted.into_iter().map(normalize).collect())
     }
@@ -154,36 +154,14 @@ impl Provider for AliDns {
         zone: &str,
         changes: Vec<Change>,
     ) -> Result<Vec<Result<Outcome, Error>>, Error> {
-        Apply {
-            provider: self,
-            host,
-            zone,
-        }
-        .all(changes)
+        records::apply(self, host, zone, changes)
     }
 }
 
-/// A wanted set as it will read back, but for the bounds of its TTL, which only the service knows.
-pub(crate) fn normalize(zone: &str, wanted: RecordSet) -> Result<RecordSet, Error> {
-    let set = sets::normalize(zone, wanted, &AliDns::describe())?;
-    let mut values: Vec<RecordValue> = Vec::with_capacity(set.values.len());
-    for value in &set.values {
-        let content = record::round_trip(&set.key.rtype, &value.content)
-            .map_err(|reason| Error::Unsupported(format!("{}: {reason}", sets::show(&set))))?;
-        let value = RecordValue {
-            content,
-            ..value.clone()
-        };
-        if !values.contains(&value) {
-            values.push(value);
-        }
-    }
-    Ok(RecordSet { values, ..set })
-}
+impl Records for AliDns {
+    const TYPES: &'static [&'static str] = RECORD_TYPES;
 
-impl AliDns {
-    /// All records of the zone or of one name, whatever their type, those of one set beside each other.
-    pub(crate) fn records(
+    fn records(
         &self,
         host: &dyn Host,
         zone: &str,
@@ -198,8 +176,7 @@ impl AliDns {
                 Some(relative_name(name, zone)?),
             ),
         };
-        let mut records: Vec<Record> = Vec::new();
-        let mut announced: Option<usize> = None;
+        let mut pages = Pages::new(&what);
         for page in 1.. {
             let mut parameters = vec![
                 ("DomainName", zone.to_owned()),
@@ -214,26 +191,71 @@ impl AliDns {
                 .call(host, action, Effect::Read, &what, parameters)?;
             let total = present(reply.total_count, Effect::Read, &what)?;
             let arrived = present(reply.domain_records, Effect::Read, &what)?.list;
-            let was_last = arrived.is_empty() || page * page_size >= total;
-            records.extend(arrived);
-            if *announced.get_or_insert(total) != total {
-                return Err(changed_meanwhile(&what));
-            }
-            if was_last {
-                record::sort(&mut records);
-                records.dedup_by(|one, other| one.record_id == other.record_id);
-                if records.len() != total {
-                    return Err(changed_meanwhile(&what));
-                }
+            let record = |record: ServiceRecord| record.into_record(zone);
+            if pages.add(total, arrived.into_iter().map(record).collect())? {
                 break;
             }
         }
-        if let Some(rr) = rr {
-            records.retain(|record| record.rr.eq_ignore_ascii_case(rr));
-        }
+        let mut records = pages.whole()?;
+        records.retain(|record| name.is_none_or(|name| record.key.name == name));
         Ok(records)
     }
 
+    /// As it will read back, but for the bounds of its TTL, which only the service knows.
+    fn normalize(&self, zone: &str, wanted: RecordSet) -> Result<RecordSet, Error> {
+        let set = sets::normalize(zone, wanted, &Self::describe())?;
+        let rtype = set.key.rtype.clone();
+        sets::respell(set, |content| record::round_trip(&rtype, content))
+    }
+
+    fn add(
+        &self,
+        host: &dyn Host,
+        zone: &str,
+        set: &RecordSet,
+        value: &RecordValue,
+    ) -> Result<(), Failure> {
+        let id = self.write(host, zone, set, None, &value.content)?;
+        if value.enabled {
+            return Ok(());
+        }
+        self.set_status(host, &set.key, &id, false)
+            .map_err(|failure| failure.after("after it was added"))
+    }
+
+    fn update(
+        &self,
+        host: &dyn Host,
+        zone: &str,
+        record: &Record,
+        set: &RecordSet,
+        value: &RecordValue,
+    ) -> Result<(), Failure> {
+        self.write(host, zone, set, Some(&record.id), &value.content)
+            .map(drop)
+    }
+
+    fn switch(
+        &self,
+        host: &dyn Host,
+        _: &str,
+        record: &Record,
+        enabled: bool,
+    ) -> Result<(), Failure> {
+        self.set_status(host, &record.key, &record.id, enabled)
+    }
+
+    fn delete(&self, host: &dyn Host, _: &str, record: &Record) -> Result<(), Failure> {
+        let Record { id, key, .. } = record;
+        let what = format!("deleting record {id} of {} {}", key.name, key.rtype);
+        let parameters = vec![("RecordId", id.clone())];
+        self.client
+            .call(host, "DeleteDomainRecord", Effect::Write, &what, parameters)
+            .map(drop)
+    }
+}
+
+impl AliDns {
     /// The smallest TTL of the zone's edition.
     fn min_ttl(&self, host: &dyn Host, zone: &str) -> Result<u32, Error> {
         let what = format!("reading the limits of {zone}");
@@ -249,7 +271,7 @@ impl AliDns {
 
     /// Adds a record to a set or updates the one with this id, and answers its id. Line and TTL always
     /// go along: the service resets them to its defaults where they are left out.
-    pub(crate) fn write(
+    fn write(
         &self,
         host: &dyn Host,
         zone: &str,
@@ -288,8 +310,7 @@ impl AliDns {
         Ok(present(reply.record_id, Effect::Write, &what)?)
     }
 
-    /// Switches a record on or off.
-    pub(crate) fn switch(
+    fn set_status(
         &self,
         host: &dyn Host,
         key: &RecordKey,
@@ -313,24 +334,9 @@ impl AliDns {
             )
             .map(drop)
     }
-
-    /// Deletes a record.
-    pub(crate) fn delete(&self, host: &dyn Host, key: &RecordKey, id: &str) -> Result<(), Failure> {
-        let what = format!("deleting record {id} of {} {}", key.name, key.rtype);
-        let parameters = vec![("RecordId", id.to_owned())];
-        self.client
-            .call(host, "DeleteDomainRecord", Effect::Write, &what, parameters)
-            .map(drop)
-    }
 }
 
 fn relative_name<'a>(name: &'a str, zone: &str) -> Result<&'a str, Error> {
     relative(name, zone)
         .ok_or_else(|| Error::Invalid(format!("the name {name} is not in the zone {zone}")))
-}
-
-/// Pages shift when someone adds or deletes a record meanwhile, and a record that was missed would look
-/// like one that is gone.
-fn changed_meanwhile(what: &str) -> Error {
-    Error::Transient(format!("{what}: the zone was changed meanwhile"))
 }

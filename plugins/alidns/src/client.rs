@@ -1,50 +1,24 @@
 //! The API: signed calls, their replies, and what its errors mean.
 
 use portolan_plugin::{
-    Algorithm, HmacChain, Host,
+    Algorithm, Endpoint, HmacChain, Host,
     dns::{Error, Throttle},
     http::{Effect, Method, Request, Response},
+    records::Failure,
+    signing::{Moment, sha256_hex},
 };
 use serde::Deserialize;
 
 use crate::{
-    acs3::{Unsigned, empty_body, sha256_hex, timestamp},
-    record::Record,
+    acs3::{Unsigned, empty_body},
+    record::ServiceRecord,
 };
 
 const VERSION: &str = "2015-01-09";
 
 /// The API at one endpoint.
 pub(crate) struct Client {
-    /// `https://alidns.aliyuncs.com`.
-    origin: String,
-    /// The `host` header that goes with it.
-    authority: String,
-}
-
-/// Why a call failed.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The very record is there already.
-    Duplicate(Error),
-    /// The record is not there any more.
-    Gone(Error),
-    /// Anything else.
-    Other(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
-    }
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Duplicate(error) | Failure::Gone(error) | Failure::Other(error) => error,
-        }
-    }
+    endpoint: Endpoint,
 }
 
 /// What any call can answer: each action fills in its own part. One type, because the code to read
@@ -78,7 +52,7 @@ pub(crate) struct Domains {
 #[derive(Deserialize)]
 pub(crate) struct Records {
     #[serde(rename = "Record")]
-    pub(crate) list: Vec<Record>,
+    pub(crate) list: Vec<ServiceRecord>,
 }
 
 #[derive(Deserialize)]
@@ -105,32 +79,8 @@ pub(crate) struct Line {
 impl Client {
     /// The API at `endpoint`: a scheme, a host and perhaps a port.
     pub(crate) fn new(endpoint: &str) -> Result<Self, Error> {
-        let wrong = || {
-            Error::Invalid(format!(
-                "`endpoint` is `{endpoint}`: write a scheme and a host, as `https://alidns.aliyuncs.com`"
-            ))
-        };
-        // HTTP clients leave the scheme's own port out of the host header, and that header is signed.
-        let (scheme, usual_port, authority) = match endpoint.strip_prefix("https://") {
-            Some(authority) => ("https", ":443", authority),
-            None => (
-                "http",
-                ":80",
-                endpoint.strip_prefix("http://").ok_or_else(wrong)?,
-            ),
-        };
-        let authority = authority.trim_end_matches('/');
-        if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
-            return Err(wrong());
-        }
-        let authority = authority
-            .strip_suffix(usual_port)
-            .unwrap_or(authority)
-            .to_ascii_lowercase();
-        Ok(Self {
-            origin: format!("{scheme}://{authority}"),
-            authority,
-        })
+        let endpoint = Endpoint::parse("endpoint", endpoint, "https://alidns.aliyuncs.com")?;
+        Ok(Self { endpoint })
     }
 
     /// Makes one call. `what` is for messages: "listing the domains".
@@ -166,10 +116,10 @@ impl Client {
         nonce.truncate(32);
         let headers = vec![
             ("accept", "application/json".to_owned()),
-            ("host", self.authority.clone()),
+            ("host", self.endpoint.authority.clone()),
             ("x-acs-action", action.to_owned()),
             ("x-acs-content-sha256", empty_body()),
-            ("x-acs-date", timestamp(now.seconds)),
+            ("x-acs-date", Moment::at(now.seconds).extended()),
             ("x-acs-signature-nonce", nonce),
             ("x-acs-version", VERSION.to_owned()),
         ];
@@ -181,7 +131,7 @@ impl Client {
             suffix: String::new(),
             steps: vec![unsigned.string_to_sign().into_bytes()],
         })?;
-        let url = format!("{}/?{}", self.origin, unsigned.query());
+        let url = format!("{}/?{}", self.endpoint.origin, unsigned.query());
         let authorization = unsigned.authorization("{{access-key-id}}", &signature);
         let request = Request::new(Method::Post, url).header("authorization", authorization);
         // `host` is the daemon's to send; it sends what is signed here.
@@ -311,27 +261,6 @@ mod tests {
             Error::from(answered(503, "ServiceUnavailable", Effect::Write)),
             Error::Transient(_)
         ));
-    }
-
-    #[test]
-    fn the_endpoint_is_a_scheme_and_a_host() {
-        let authority = |endpoint| Client::new(endpoint).map(|client| client.authority);
-        assert_eq!(
-            authority("https://AliDNS.aliyuncs.com:443/").as_deref(),
-            Ok("alidns.aliyuncs.com")
-        );
-        assert_eq!(
-            authority("http://127.0.0.1:8080").as_deref(),
-            Ok("127.0.0.1:8080")
-        );
-        for wrong in [
-            "alidns.aliyuncs.com",
-            "ftp://a",
-            "https://",
-            "https://a/path",
-        ] {
-            assert!(matches!(authority(wrong), Err(Error::Invalid(text)) if text.contains(wrong)));
-        }
     }
 
     #[test]

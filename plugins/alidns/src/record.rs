@@ -1,21 +1,22 @@
-//! The service's records, and record sets made of them.
+//! The service's records.
 
 use portolan_plugin::{
-    content::{canonical, txt_content, txt_octets},
-    dns::{RecordKey, RecordSet, RecordValue},
+    content::{canonical, txt_from_plain, txt_to_plain},
+    dns::{RecordKey, RecordValue},
     names::absolute,
+    records::Record,
 };
 use serde::Deserialize;
 
 use crate::line;
 
 /// The types that can be sets of values. The service has more that are not DNS (`REDIRECT_URL`).
-pub(crate) const RECORD_TYPES: [&str; 8] = ["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT"];
+pub(crate) const RECORD_TYPES: &[&str] = &["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT"];
 
 /// A record as the service tells of it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Record {
+pub(crate) struct ServiceRecord {
     pub(crate) record_id: String,
     #[serde(rename = "RR")]
     pub(crate) rr: String,
@@ -37,28 +38,49 @@ pub(crate) struct Record {
     pub(crate) remark: Option<String>,
 }
 
-impl Record {
-    pub(crate) fn enabled(&self) -> bool {
-        !self.status.eq_ignore_ascii_case("disable")
+impl ServiceRecord {
+    /// The same as all providers see it.
+    pub(crate) fn into_record(self, zone: &str) -> Record {
+        let locked = "is locked; unlock it in the Alibaba Cloud DNS console";
+        Record {
+            key: RecordKey {
+                name: absolute(&self.rr, zone),
+                rtype: self.rtype.to_ascii_uppercase(),
+                line: line::from_service(&self.line).to_owned(),
+                set_id: String::new(),
+            },
+            ttl: self.ttl,
+            value: RecordValue {
+                content: self.content(),
+                weight: None,
+                enabled: !self.status.eq_ignore_ascii_case("disable"),
+            },
+            locked: self.locked.then(|| locked.to_owned()),
+            extras: self.extras(),
+            id: self.record_id,
+        }
     }
 
     /// The record's value in our spelling.
-    pub(crate) fn content(&self) -> String {
+    fn content(&self) -> String {
         let written = match (self.rtype.as_str(), self.priority) {
             ("MX", Some(priority)) => format!("{priority} {}", self.value),
-            ("TXT", _) => return txt_from_service(&self.value),
+            ("TXT", _) => return txt_from_plain(&self.value),
             _ => self.value.clone(),
         };
         canonical(&self.rtype, &written).unwrap_or(written)
     }
 
-    pub(crate) fn key(&self, zone: &str) -> RecordKey {
-        RecordKey {
-            name: absolute(&self.rr, zone),
-            rtype: self.rtype.to_ascii_uppercase(),
-            line: line::from_service(&self.line).to_owned(),
-            set_id: String::new(),
+    /// What the service keeps beside the record's content and differs from its defaults.
+    fn extras(&self) -> String {
+        let mut extras = Vec::new();
+        if let Some(weight) = self.weight.filter(|weight| *weight != 1) {
+            extras.push(format!("weight {weight}"));
         }
+        if let Some(remark) = self.remark.as_deref().filter(|remark| !remark.is_empty()) {
+            extras.push(format!("remark {remark}"));
+        }
+        extras.join(" ")
     }
 }
 
@@ -79,113 +101,26 @@ pub(crate) fn write(rtype: &str, content: &str) -> Result<Written, String> {
                 .ok_or_else(|| format!("`{content}` is not of the form `preference host`"))?;
             (host.to_owned(), Some(priority.to_owned()))
         }
-        "TXT" => (txt_to_service(content)?, None),
+        "TXT" => (txt_to_plain(content)?, None),
         _ => (content.to_owned(), None),
     };
     Ok(Written { value, priority })
-}
-
-/// The service takes a TXT value as plain text. One that someone entered in quotation marks is what
-/// stands between them.
-fn txt_from_service(value: &str) -> String {
-    let plain = || value.as_bytes().to_vec();
-    let quoted = value
-        .starts_with('"')
-        .then(|| txt_octets(value).ok())
-        .flatten();
-    txt_content(&quoted.unwrap_or_else(plain))
-}
-
-fn txt_to_service(content: &str) -> Result<String, String> {
-    let text = String::from_utf8(txt_octets(content)?)
-        .map_err(|_| format!("the TXT value `{content}` is not UTF-8 text"))?;
-    if text.is_empty() {
-        return Err("a TXT value cannot be empty here".to_owned());
-    }
-    if text.starts_with('"') {
-        return Err(format!(
-            "the TXT value `{content}` begins with a quotation mark itself"
-        ));
-    }
-    Ok(text)
 }
 
 /// How a canonical content reads back: TXT values lose the bounds of their strings.
 pub(crate) fn round_trip(rtype: &str, content: &str) -> Result<String, String> {
     let written = write(rtype, content)?;
     Ok(if rtype == "TXT" {
-        txt_from_service(&written.value)
+        txt_from_plain(&written.value)
     } else {
         content.to_owned()
     })
 }
 
-/// What the service keeps beside the records' contents and differs from its defaults: a line for each
-/// record that has such.
-fn extras(records: &[&Record]) -> String {
-    let mut extras = String::new();
-    for record in records {
-        let weight = record.weight.filter(|weight| *weight != 1);
-        let remark = record.remark.as_deref().filter(|remark| !remark.is_empty());
-        if weight.is_none() && remark.is_none() {
-            continue;
-        }
-        extras.push_str(&record.record_id);
-        if let Some(weight) = weight {
-            extras.push_str(&format!(" weight {weight}"));
-        }
-        if let Some(remark) = remark {
-            extras.push_str(&format!(" remark {remark}"));
-        }
-        extras.push('\n');
-    }
-    extras
-}
-
-/// The records of one key, which is not empty, as a set.
-pub(crate) fn set(zone: &str, records: &[&Record]) -> Option<RecordSet> {
-    let first = records.first()?;
-    let ids: Vec<&str> = records
-        .iter()
-        .map(|record| record.record_id.as_str())
-        .collect();
-    Some(RecordSet {
-        key: first.key(zone),
-        // Records of one set can differ; an applied set has one TTL again.
-        ttl: records.iter().map(|record| record.ttl).min()?,
-        values: records
-            .iter()
-            .map(|record| RecordValue {
-                content: record.content(),
-                weight: None,
-                enabled: record.enabled(),
-            })
-            .collect(),
-        comment: None,
-        handle: ids.join(","),
-        extras: extras(records),
-    })
-}
-
-/// Sorted records as sets; those of other types are left out.
-pub(crate) fn sets(zone: &str, mut records: Vec<Record>) -> Vec<RecordSet> {
-    records.retain(|record| RECORD_TYPES.contains(&record.rtype.to_ascii_uppercase().as_str()));
-    records
-        .chunk_by(|one, other| one.key(zone) == other.key(zone))
-        .filter_map(|records| set(zone, &records.iter().collect::<Vec<_>>()))
-        .collect()
-}
-
-/// Puts records of one key beside each other, in an order that does not depend on the service's.
-pub(crate) fn sort(records: &mut [Record]) {
-    fn order(record: &Record) -> (&str, &str, &str, &str) {
-        (&record.rr, &record.rtype, &record.line, &record.record_id)
-    }
-    records.sort_unstable_by(|one, other| order(one).cmp(&order(other)));
-}
-
 #[cfg(test)]
 mod tests {
+    use portolan_plugin::records::sets;
+
     use super::*;
 
     fn record(json: serde_json::Value) -> Record {
@@ -197,12 +132,13 @@ mod tests {
             .as_object_mut()
             .unwrap()
             .extend(json.as_object().unwrap().clone());
-        serde_json::from_value(whole).unwrap()
+        let record: ServiceRecord = serde_json::from_value(whole).unwrap();
+        record.into_record("example.com")
     }
 
     #[test]
     fn records_of_one_name_type_and_line_are_one_set() {
-        let mut records = vec![
+        let records = vec![
             record(serde_json::json!({ "RecordId": "3", "Line": "telecom", "Weight": 1 })),
             record(
                 serde_json::json!({ "RecordId": "2", "Value": "192.0.2.2", "TTL": 60, "Status": "Disable" }),
@@ -213,8 +149,7 @@ mod tests {
                 serde_json::json!({ "RecordId": "5", "RR": "@", "Type": "MX", "Value": "mail.example.com", "Priority": 10 }),
             ),
         ];
-        sort(&mut records);
-        let sets = sets("example.com", records);
+        let sets = sets(records, RECORD_TYPES);
         let keys: Vec<_> = sets
             .iter()
             .map(|s| {
@@ -259,7 +194,7 @@ mod tests {
             let record = record(
                 serde_json::json!({ "Type": rtype, "Value": written.value, "Priority": priority }),
             );
-            assert_eq!(record.content(), content, "{rtype}");
+            assert_eq!(record.value.content, content, "{rtype}");
             assert_eq!(round_trip(rtype, content).as_deref(), Ok(content));
         }
     }
@@ -272,10 +207,10 @@ mod tests {
             Ok("\"a bc\"")
         );
         assert_eq!(
-            txt_from_service("\"entered in quotes\""),
+            txt_from_plain("\"entered in quotes\""),
             "\"entered in quotes\""
         );
-        assert_eq!(txt_from_service("a\"b"), r#""a\"b""#);
+        assert_eq!(txt_from_plain("a\"b"), r#""a\"b""#);
         for refused in [r#""\255""#, r#""\"x\"""#, r#""""#] {
             assert!(write("TXT", refused).is_err(), "{refused}");
         }

@@ -6,16 +6,6 @@
     reason = "helpers of tests, in which it is allowed"
 )]
 
-#[path = "../../../tests/harness/ali.rs"]
-#[allow(
-    clippy::expect_used,
-    dead_code,
-    unreachable_pub,
-    reason = "a part of the black-box tests' harness, which is used in full there"
-)]
-mod ali;
-
-use ali::{AliRecord, AliStub};
 use portolan_alidns::AliDns;
 use portolan_plugin::{
     Provider,
@@ -24,6 +14,7 @@ use portolan_plugin::{
     settings,
     testing::{self, TestHost, create, delete, update},
 };
+use portolan_vendors::{AliRecord, AliStub};
 
 const ZONE: &str = "example.com";
 const KEY_ID: &str = "LTAI-test";

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// The server's kinds of zones that it copies from elsewhere and that are thus not changed here.
 const COPIED_KINDS: [&str; 3] = ["Slave", "Secondary", "Consumer"];
 
+/// What the server answers to a `PATCH` that it has carried out.
+const CHANGED: u16 = 204;
+
 /// A server of the API.
 pub(crate) struct Api {
     /// `http://127.0.0.1:8081/api/v1/servers/localhost`.
@@ -139,8 +142,14 @@ impl Api {
         let body = Patch { rrsets: writes };
         let request = self.request(Method::Patch, self.zone_url(zone)).json(&body);
         let response = request.send(host).map_err(PatchError::Failed)?;
-        match checked(&response, &format!("changing the zone {zone}")) {
-            Ok(_) => Ok(()),
+        let what = format!("changing the zone {zone}");
+        match checked(&response, &what) {
+            Ok(response) if response.status() == CHANGED => Ok(()),
+            // Not the server's answer: the page of something in between.
+            Ok(response) => Err(PatchError::Failed(Error::UnknownOutcome(format!(
+                "{what}: status {} instead of {CHANGED}",
+                response.status()
+            )))),
             Err(error @ (Error::Invalid(_) | Error::Conflict(_))) => {
                 Err(PatchError::Refused(error))
             }

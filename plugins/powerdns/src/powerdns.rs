@@ -1,17 +1,21 @@
 //! The provider.
 
+use std::collections::BTreeMap;
+
 use portolan_plugin::{
     Host, Level, Provider,
-    dns::{Caps, Change, Error, Features, Outcome, RecordPage, RecordSet, Zone, ZonePage},
+    dns::{self, Caps, Change, DnsLine, Error, Features, Outcome, RecordPage, RecordSet, ZonePage},
     names::without_dot,
     sets,
 };
 use serde::Deserialize;
 
 use crate::{
-    api::{Api, ChangeType, PatchError, Write},
-    plan::{self, Decision, Numbered, decide, exclude_each_other, in_order},
+    api::{Api, PatchError},
+    lines::Lines,
+    plan::{self, Portion, exclude_each_other, in_order, portions, settled},
     rrset,
+    zone::Zone,
 };
 
 /// The most values that fit an answer of 65,535 octets, of which the header takes 12 and each record
@@ -29,6 +33,9 @@ pub struct Settings {
     /// The server's id in the API.
     #[serde(default = "localhost")]
     pub server: String,
+    /// Lines by their codes, each with its networks.
+    #[serde(default)]
+    pub lines: BTreeMap<String, Vec<String>>,
 }
 
 fn localhost() -> String {
@@ -38,6 +45,12 @@ fn localhost() -> String {
 /// A PowerDNS authoritative server.
 pub struct PowerDns {
     api: Api,
+    lines: Lines,
+}
+
+/// What it can do without lines.
+fn plain() -> Features {
+    Features::DISABLE | Features::COMMENT | Features::ATOMIC_RRSET
 }
 
 impl Provider for PowerDns {
@@ -47,9 +60,10 @@ impl Provider for PowerDns {
         Caps {
             // No `atomic-zone`: the changes leave as one PATCH, which the server makes wholly or not
             // at all, but where it refuses that, the good ones are made without the bad ones.
-            features: Features::DISABLE | Features::COMMENT | Features::ATOMIC_RRSET,
+            features: plain() | Features::LINES,
             record_types: rrset::RECORD_TYPES.map(str::to_owned).to_vec(),
             max_values: MAX_VALUES,
+            changes_per_call: 1_000,
             settle_ms: 0,
             hosts: Vec::new(),
         }
@@ -75,19 +89,34 @@ impl Provider for PowerDns {
         }
         Ok(Self {
             api: Api::new(&settings.url, &settings.server),
+            lines: Lines::new(settings.lines)?,
         })
+    }
+
+    fn caps(&self) -> Caps {
+        match self.lines.is_empty() {
+            true => Caps {
+                features: plain(),
+                ..Self::describe()
+            },
+            false => Self::describe(),
+        }
     }
 
     fn zones(&self, host: &dyn Host, _: Option<&str>) -> Result<ZonePage, Error> {
         let zones = self.api.zones(host)?;
         let writable = zones.iter().filter(|zone| zone.is_writable());
         let zones = writable
-            .map(|zone| Zone {
+            .map(|zone| dns::Zone {
                 name: without_dot(&zone.name),
                 min_ttl: None,
             })
             .collect();
         Ok(ZonePage { zones, next: None })
+    }
+
+    fn lines(&self, _: &dyn Host, _: &str) -> Result<Vec<DnsLine>, Error> {
+        Ok(self.lines.list())
     }
 
     fn read(
@@ -98,7 +127,7 @@ impl Provider for PowerDns {
         _: Option<&str>,
     ) -> Result<RecordPage, Error> {
         let rrsets = self.api.read(host, zone)?;
-        let sets = rrsets.iter().filter_map(rrset::read);
+        let sets = Zone::new(&rrsets, &self.lines).into_sets();
         let sets = sets
             .filter(|set| name.is_none_or(|name| set.key.name == name))
             .collect();
@@ -111,7 +140,8 @@ impl Provider for PowerDns {
         zone: &str,
         wanted: Vec<RecordSet>,
     ) -> Result<Vec<Result<RecordSet, Error>>, Error> {
-        Ok(wanted.into_iter().map(|set| normalize(zone, set)).collect())
+        let normal = |set| self.normal(zone, set);
+        Ok(wanted.into_iter().map(normal).collect())
     }
 
     fn apply(
@@ -120,26 +150,23 @@ impl Provider for PowerDns {
         zone: &str,
         changes: Vec<Change>,
     ) -> Result<Vec<Result<Outcome, Error>>, Error> {
-        let standing = self.api.read(host, zone)?;
+        let rrsets = self.api.read(host, zone)?;
+        let standing = Zone::new(&rrsets, &self.lines);
         let mut results = Vec::with_capacity(changes.len());
-        let mut writes = Vec::new();
+        let mut due = Vec::new();
         for (index, change) in changes.into_iter().enumerate() {
-            let wanted = change.after.map(|set| normalize(zone, set)).transpose();
-            let decision = wanted.map(|after| decide(&Change { after, ..change }, &standing));
-            results.push(match decision {
-                Ok(Decision::Settled(outcome)) => Ok(outcome),
-                Ok(Decision::Write(write)) => {
-                    writes.push((index, write));
-                    Ok(Outcome::Applied)
-                }
-                Err(error) => Err(error),
-            });
+            let wanted = change.after.map(|set| self.normal(zone, set)).transpose();
+            results.push(wanted.map(|after| {
+                let change = Change { after, ..change };
+                settled(&change, &standing).unwrap_or_else(|| {
+                    due.push((index, change));
+                    Outcome::Applied
+                })
+            }));
         }
-        let writes: Vec<Numbered> = writes
-            .iter()
-            .map(|(index, write)| (*index, write))
-            .collect();
-        for (index, error) in self.write(host, zone, &writes)? {
+        let (portions, mut failures) = portions(&due, &standing, &self.lines);
+        failures.extend(self.write(host, zone, &portions)?);
+        for (index, error) in failures {
             results[index] = Err(error);
         }
         Ok(results)
@@ -152,94 +179,93 @@ type Failures = Vec<(usize, Error)>;
 impl PowerDns {
     /// Writes everything with one request; where the server refuses that, name by name. The outer
     /// error means that nothing was written.
-    fn write(&self, host: &dyn Host, zone: &str, writes: &[Numbered]) -> Result<Failures, Error> {
-        if writes.is_empty() {
+    fn write(&self, host: &dyn Host, zone: &str, portions: &[Portion]) -> Result<Failures, Error> {
+        if portions.is_empty() {
             return Ok(Failures::new());
         }
-        match self.api.patch(host, zone, &in_order(writes)) {
+        let together: Vec<&Portion> = portions.iter().collect();
+        match self.api.patch(host, zone, &in_order(&together)) {
             Ok(()) => Ok(Failures::new()),
-            Err(PatchError::Refused(error)) if writes.len() == 1 => Ok(all(writes, &error)),
+            Err(PatchError::Refused(error)) if portions.len() == 1 => Ok(all(&together, &error)),
             Err(PatchError::Refused(error)) => {
-                let count = writes.len().to_string();
+                let count = portions.len().to_string();
                 let fields = [
                     ("zone", zone),
                     ("changes", &count),
                     ("reason", reason(&error)),
                 ];
                 host.log(Level::Warn, "batch refused, writing name by name", &fields);
-                let by_name = plan::by_name(writes);
+                let by_name = plan::by_name(portions);
                 let failures = by_name
                     .iter()
-                    .flat_map(|writes| self.write_name(host, zone, writes));
+                    .flat_map(|portions| self.write_name(host, zone, portions));
                 Ok(failures.collect())
             }
-            Err(PatchError::Failed(error @ Error::UnknownOutcome(_))) => Ok(all(writes, &error)),
+            Err(PatchError::Failed(error @ Error::UnknownOutcome(_))) => Ok(all(&together, &error)),
             Err(PatchError::Failed(error)) => Err(error),
         }
     }
 
-    /// Writes the sets of one name together, since they may depend on each other; where the server
-    /// refuses that, one by one.
-    fn write_name(&self, host: &dyn Host, zone: &str, writes: &[Numbered]) -> Failures {
-        match self.api.patch(host, zone, &in_order(writes)) {
+    /// Writes what belongs to one name together, since it may depend on each other; where the server
+    /// refuses that, portion by portion.
+    fn write_name(&self, host: &dyn Host, zone: &str, portions: &[&Portion]) -> Failures {
+        match self.api.patch(host, zone, &in_order(portions)) {
             Ok(()) => return Failures::new(),
-            Err(PatchError::Failed(error)) => return all(writes, &error),
-            Err(PatchError::Refused(error)) if writes.len() == 1 => return all(writes, &error),
+            Err(PatchError::Failed(error)) => return all(portions, &error),
+            Err(PatchError::Refused(error)) if portions.len() == 1 => return all(portions, &error),
             Err(PatchError::Refused(_)) => {}
         }
-        let (deletes, replaces): (Vec<Numbered>, Vec<Numbered>) = writes
-            .iter()
-            .partition(|(_, write)| write.changetype == ChangeType::Delete);
+        let (replaces, deletes): (Vec<&Portion>, Vec<&Portion>) =
+            portions.iter().partition(|portion| portion.replaces());
         let mut failures = Failures::new();
-        let mut refused: Vec<&Write> = Vec::new();
-        for (index, write) in replaces {
-            if let Err(error) = self.write_one(host, zone, write) {
-                failures.push((index, error));
-                refused.push(write);
+        let mut refused: Vec<&Portion> = Vec::new();
+        for portion in replaces {
+            if let Err(error) = self.write_one(host, zone, portion) {
+                failures.extend(all(&[portion], &error));
+                refused.push(portion);
             }
         }
-        for (index, write) in deletes {
+        for portion in deletes {
             // What shall take its place could not be written: better the old answer than none.
             let successor = refused
                 .iter()
-                .find(|refused| exclude_each_other(refused, write));
+                .find(|refused| exclude_each_other(refused, portion));
             let result = match successor {
-                None => self.write_one(host, zone, write),
+                None => self.write_one(host, zone, portion),
                 Some(successor) => Err(Error::Conflict(format!(
-                    "{} {} was kept, because the {} that shall take its place could not be written",
-                    without_dot(&write.name),
-                    write.rtype,
-                    successor.rtype,
+                    "{} was kept, because {}, which shall take its place, could not be written",
+                    portion.show(),
+                    successor.show(),
                 ))),
             };
             if let Err(error) = result {
-                failures.push((index, error));
+                failures.extend(all(&[portion], &error));
             }
         }
         failures
     }
 
-    fn write_one(&self, host: &dyn Host, zone: &str, write: &Write) -> Result<(), Error> {
+    fn write_one(&self, host: &dyn Host, zone: &str, portion: &Portion) -> Result<(), Error> {
         self.api
-            .patch(host, zone, &[write])
+            .patch(host, zone, &in_order(&[portion]))
             .map_err(|error| match error {
                 PatchError::Refused(error) | PatchError::Failed(error) => error,
             })
     }
-}
 
-/// How a wanted set will read back.
-fn normalize(zone: &str, wanted: RecordSet) -> Result<RecordSet, Error> {
-    let ttl = wanted.ttl.min(MAX_TTL);
-    sets::normalize(zone, RecordSet { ttl, ..wanted }, &PowerDns::describe())
+    /// How a wanted set will read back.
+    fn normal(&self, zone: &str, wanted: RecordSet) -> Result<RecordSet, Error> {
+        let ttl = wanted.ttl.min(MAX_TTL);
+        let set = sets::normalize(zone, RecordSet { ttl, ..wanted }, &self.caps())?;
+        self.lines.check(&set, &sets::show(&set))?;
+        Ok(set)
+    }
 }
 
 /// The same failure for all of these changes.
-fn all(writes: &[Numbered], error: &Error) -> Failures {
-    writes
-        .iter()
-        .map(|(index, _)| (*index, error.clone()))
-        .collect()
+fn all(portions: &[&Portion], error: &Error) -> Failures {
+    let changes = portions.iter().flat_map(|portion| &portion.changes);
+    changes.map(|index| (*index, error.clone())).collect()
 }
 
 /// The text of a refusal.

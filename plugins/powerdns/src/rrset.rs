@@ -65,9 +65,14 @@ pub(crate) fn replace(wanted: &RecordSet, current: Option<&RrSet>) -> Write {
 
 /// What removes a set.
 pub(crate) fn delete(key: &RecordKey) -> Write {
+    clear(&key.name, &key.rtype)
+}
+
+/// What removes all records of a name and type.
+pub(crate) fn clear(name: &str, rtype: &str) -> Write {
     Write {
-        name: with_dot(&key.name),
-        rtype: key.rtype.clone(),
+        name: with_dot(name),
+        rtype: rtype.to_owned(),
         changetype: ChangeType::Delete,
         ttl: None,
         records: Vec::new(),

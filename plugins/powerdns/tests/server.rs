@@ -12,11 +12,11 @@ use portolan_plugin::{
     Host, Provider,
     dns::{Change, Error, Outcome, RecordSet},
     http::{Method, RawRequest, SendError},
-    settings,
+    sets, settings,
     testing::{self, TestHost, create, delete, update},
 };
 use portolan_powerdns::PowerDns;
-use portolan_tests::dig;
+use portolan_tests::{dig, dig_from};
 use serde_json::json;
 
 const ZONE: &str = "example.com";
@@ -419,4 +419,147 @@ fn settings_are_checked_without_the_server() {
         matches!(bind(r#"{"url": "http://a", "uri": 1}"#), Some(Error::Invalid(text)) if text.contains("uri"))
     );
     assert!(matches!(bind("{}"), Some(Error::Invalid(text)) if text.contains("url")));
+}
+
+/// Another server of the same kind, with a line for one network of loopback.
+async fn bench_with_lines(networks: &[&str]) -> Bench {
+    let bench = bench().await;
+    bench.with_lines(networks)
+}
+
+impl Bench {
+    fn with_lines(self, networks: &[&str]) -> Self {
+        let url = format!("http://{}", self.server.api_address());
+        let settings = json!({ "url": url, "lines": { "CT": networks } }).to_string();
+        Self {
+            provider: portolan_plugin::settings(&settings).unwrap(),
+            ..self
+        }
+    }
+
+    /// What clients in this network are told, in order.
+    fn told(&self, subnet: &str, name: &str, rtype: &str) -> Vec<String> {
+        dig_from(self.server.dns_address(), subnet, name, rtype)
+    }
+
+    fn on_line(&self, line: &str, name: &str) -> Option<RecordSet> {
+        let mut sets = self.read(name).into_iter();
+        sets.find(|set| set.key.line == line)
+    }
+}
+
+fn on(line: &str, set: RecordSet) -> RecordSet {
+    let key = portolan_plugin::dns::RecordKey {
+        line: line.to_owned(),
+        ..set.key
+    };
+    RecordSet { key, ..set }
+}
+
+const TELECOM: &str = "198.51.100.0/24";
+const ELSEWHERE: &str = "203.0.113.0/24";
+
+#[tokio::test]
+async fn lines_are_told_apart_by_the_clients_network() {
+    let bench = bench_with_lines(&[TELECOM, "2001:db8:1::/48"]).await;
+    let name = "www.example.com";
+    let default = set(name, "A", 300, &["192.0.2.1", "192.0.2.2"]);
+    let telecom = on("CT", set(name, "A", 60, &["192.0.2.9"]));
+    let v6 = on("CT", set(name, "AAAA", 60, &["2001:db8::9"]));
+    assert_eq!(
+        bench.apply(vec![create(default.clone())]),
+        [Ok(Outcome::Applied)]
+    );
+    assert_eq!(bench.told(TELECOM, name, "A"), ["192.0.2.1", "192.0.2.2"]);
+
+    let changes = vec![create(telecom.clone()), create(v6.clone())];
+    assert_eq!(bench.apply(changes.clone()), vec![Ok(Outcome::Applied); 2]);
+    assert_eq!(bench.apply(changes), vec![Ok(Outcome::Already); 2]);
+    assert_eq!(bench.told(TELECOM, name, "A"), ["192.0.2.9"]);
+    assert_eq!(bench.told(ELSEWHERE, name, "A"), ["192.0.2.1", "192.0.2.2"]);
+    assert_eq!(bench.told("2001:db8:1::/64", name, "AAAA"), ["2001:db8::9"]);
+    assert!(bench.told(ELSEWHERE, name, "AAAA").is_empty());
+    for wanted in [&default, &telecom, &v6] {
+        let sets = bench.read(name);
+        let stands = sets.iter().find(|set| set.key == wanted.key).unwrap();
+        assert!(sets::same(stands, wanted), "{stands:?}");
+    }
+
+    // One line changes, the others stay.
+    let before = bench.on_line("default", name).unwrap();
+    let moved = set(name, "A", 300, &["192.0.2.3"]);
+    assert_eq!(
+        bench.apply(vec![update(before, moved)]),
+        [Ok(Outcome::Applied)]
+    );
+    assert_eq!(bench.told(TELECOM, name, "A"), ["192.0.2.9"]);
+    assert_eq!(bench.told(ELSEWHERE, name, "A"), ["192.0.2.3"]);
+
+    // With the last line the record is again one like any other.
+    let sets = bench.read(name).into_iter();
+    let lines = sets
+        .filter(|set| set.key.line == "CT")
+        .map(delete)
+        .collect();
+    assert_eq!(bench.apply(lines), vec![Ok(Outcome::Applied); 2]);
+    let kinds: Vec<_> = bench.server.record_sets().await.into_keys().collect();
+    assert_eq!(kinds, [(name.to_owned(), "A".to_owned())]);
+    assert_eq!(bench.told(TELECOM, name, "A"), ["192.0.2.3"]);
+}
+
+#[tokio::test]
+async fn new_networks_of_a_line_are_written() {
+    let bench = bench_with_lines(&[ELSEWHERE]).await;
+    let name = "www.example.com";
+    let telecom = on("CT", set(name, "A", 60, &["192.0.2.9"]));
+    bench.apply(vec![create(telecom.clone())]);
+    assert!(bench.told(TELECOM, name, "A").is_empty());
+
+    let bench = bench.with_lines(&[TELECOM]);
+    let stands = bench.on_line("CT", name).unwrap();
+    assert!(!sets::same(&stands, &telecom), "it is not served as wanted");
+    assert_eq!(
+        bench.apply(vec![update(stands, telecom)]),
+        [Ok(Outcome::Applied)]
+    );
+    assert_eq!(bench.told(TELECOM, name, "A"), ["192.0.2.9"]);
+}
+
+#[tokio::test]
+async fn computed_records_of_others_stay() {
+    let bench = bench_with_lines(&[TELECOM]).await;
+    let name = "www.example.com";
+    let theirs = r#"TXT ";return {'theirs'}""#;
+    bench.server.replace(name, "LUA", 30, &[theirs]).await;
+    let telecom = on("CT", set(name, "A", 60, &["192.0.2.9"]));
+    assert_eq!(bench.apply(vec![create(telecom)]), [Ok(Outcome::Applied)]);
+    assert_eq!(bench.told(TELECOM, name, "A"), ["192.0.2.9"]);
+    assert_eq!(bench.told(TELECOM, name, "TXT"), ["\"theirs\""]);
+    let stands = bench.on_line("CT", name).unwrap();
+    assert_eq!(bench.apply(vec![delete(stands)]), [Ok(Outcome::Applied)]);
+    let left = bench.server.record_set(name, "LUA").await.unwrap();
+    assert_eq!(left.values, [theirs]);
+
+    let clash = "clash.example.com";
+    let theirs = r#"A ";return {'192.0.2.7'}""#;
+    bench.server.replace(clash, "LUA", 30, &[theirs]).await;
+    let results = bench.apply(vec![create(on("CT", set(clash, "A", 60, &["192.0.2.9"])))]);
+    assert!(
+        matches!(&results[0], Err(Error::Conflict(text)) if text.contains("somebody else")),
+        "{results:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_stand_on_a_line_says_why() {
+    let bench = bench_with_lines(&[TELECOM]).await;
+    let name = "www.example.com";
+    let refused = |wanted: RecordSet| {
+        let answers = bench.provider.normalize(&bench.host, ZONE, vec![wanted]);
+        answers.unwrap().remove(0).unwrap_err()
+    };
+    let unknown = refused(on("CU", set(name, "A", 60, &["192.0.2.9"])));
+    assert!(matches!(unknown, Error::Invalid(text) if text.contains("name them in `lines`")));
+    let text = refused(on("CT", set(name, "TXT", 60, &["\"a\""])));
+    assert!(matches!(text, Error::Unsupported(text) if text.contains("only A and AAAA")));
 }

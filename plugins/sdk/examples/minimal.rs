@@ -32,6 +32,7 @@ impl Provider for Minimal {
             features: Features::empty(),
             record_types: vec!["A".to_owned()],
             max_values: 1,
+            changes_per_call: 50,
             settle_ms: 0,
             hosts: Vec::new(),
         }

@@ -54,9 +54,46 @@ pub fn txt_octets(content: &str) -> Result<Vec<u8>, String> {
     Ok(strings(content)?.concat())
 }
 
+/// The character-strings of a TXT content, or of another text in quotation marks.
+pub fn txt_strings(content: &str) -> Result<Vec<Vec<u8>>, String> {
+    strings(content)
+}
+
+/// The canonical TXT content for these character-strings.
+pub fn txt_of_strings(strings: &[Vec<u8>]) -> String {
+    quote_strings(strings)
+}
+
 /// The canonical TXT content for these octets, in as many character-strings as they need.
 pub fn txt_content(octets: &[u8]) -> String {
     quote_strings(&[octets.to_vec()])
+}
+
+/// The canonical content of a TXT value at services that take it as plain text. A value that someone
+/// entered in quotation marks is what stands between them.
+pub fn txt_from_plain(value: &str) -> String {
+    let quoted = value.starts_with('"').then(|| txt_octets(value).ok());
+    txt_content(
+        &quoted
+            .flatten()
+            .unwrap_or_else(|| value.as_bytes().to_vec()),
+    )
+}
+
+/// A canonical TXT content as plain text, or why it cannot be said so. The bounds of its strings get
+/// lost.
+pub fn txt_to_plain(content: &str) -> Result<String, String> {
+    let text = String::from_utf8(txt_octets(content)?)
+        .map_err(|_| format!("the TXT value `{content}` is not UTF-8 text"))?;
+    if text.is_empty() {
+        return Err("a TXT value cannot be empty here".to_owned());
+    }
+    if text.starts_with('"') {
+        return Err(format!(
+            "the TXT value `{content}` begins with a quotation mark itself"
+        ));
+    }
+    Ok(text)
 }
 
 fn host_name(text: &str) -> Result<String, String> {
@@ -274,5 +311,16 @@ mod tests {
         assert_eq!(with_dots("MX", "0 ."), "0 .");
         assert_eq!(with_dots("A", "192.0.2.1"), "192.0.2.1");
         assert_eq!(with_dots("TXT", "\"a\""), "\"a\"");
+    }
+
+    #[test]
+    fn plain_txt_values_are_text_of_one_piece() {
+        assert_eq!(txt_to_plain("\"a b\" \"c\"").as_deref(), Ok("a bc"));
+        assert_eq!(txt_from_plain("a bc"), "\"a bc\"");
+        assert_eq!(txt_from_plain("\"in quotes\""), "\"in quotes\"");
+        assert_eq!(txt_from_plain("a\"b"), r#""a\"b""#);
+        for refused in [r#""\255""#, r#""\"x\"""#, r#""""#] {
+            assert!(txt_to_plain(refused).is_err(), "{refused}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! What a plugin may ask of the outside.
 
-use crate::bindings::portolan::plugin::{clock, credentials, http, log};
+use std::time::Duration;
+
+use crate::bindings::portolan::plugin::{clock, credentials, dns_message, http, log};
 
 pub use clock::Datetime as Clock;
 pub use credentials::{Algorithm, Error as CredentialError, HmacChain};
@@ -14,11 +16,21 @@ pub trait Host {
     /// comfortable way to call it.
     fn send(&self, request: &http::Request) -> Result<http::Response, http::Error>;
 
+    /// Sends one DNS message and waits for its answer. [`crate::message::exchange`] is the comfortable way
+    /// to call it.
+    fn exchange(&self, request: &dns_message::Request) -> Result<Vec<u8>, dns_message::Error>;
+
+    /// Asks for a zone and waits for all of its messages; see [`crate::message::transfer`].
+    fn transfer(&self, request: &dns_message::Request) -> Result<Vec<Vec<u8>>, dns_message::Error>;
+
     /// Computes a chain of HMACs that begins with a credential, which the plugin never sees.
     fn hmac(&self, chain: &HmacChain) -> Result<Vec<u8>, CredentialError>;
 
     /// The time of day.
     fn now(&self) -> Clock;
+
+    /// Pauses, in whole milliseconds. The call's deadline goes on meanwhile.
+    fn sleep(&self, pause: Duration);
 
     /// Writes one line to the daemon's log: lower-case prose without the varying parts, which go into
     /// `fields` as (name, value).
@@ -33,12 +45,24 @@ impl Host for Daemon {
         http::send(request)
     }
 
+    fn exchange(&self, request: &dns_message::Request) -> Result<Vec<u8>, dns_message::Error> {
+        dns_message::exchange(request)
+    }
+
+    fn transfer(&self, request: &dns_message::Request) -> Result<Vec<Vec<u8>>, dns_message::Error> {
+        dns_message::transfer(request)
+    }
+
     fn hmac(&self, chain: &HmacChain) -> Result<Vec<u8>, CredentialError> {
         credentials::hmac(chain)
     }
 
     fn now(&self) -> Clock {
         clock::now()
+    }
+
+    fn sleep(&self, pause: Duration) {
+        clock::sleep(u32::try_from(pause.as_millis()).unwrap_or(u32::MAX));
     }
 
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {

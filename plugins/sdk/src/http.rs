@@ -85,6 +85,13 @@ impl Request {
         with_type
     }
 
+    /// Sets a body of any other kind.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.raw.body = body.into();
+        self
+    }
+
     /// Sends it. Any response is a success here, whatever its status.
     pub fn send(&self, host: &dyn Host) -> Result<Response, Error> {
         match host.send(&self.raw) {

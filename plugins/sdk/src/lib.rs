@@ -16,26 +16,35 @@
 //! |---|---|
 //! | [`dns`] | the types of the provider interface |
 //! | [`http`] | requests, and what their failures mean to the daemon |
+//! | [`message`] | the same for DNS messages to a server |
+//! | [`Endpoint`] | where an API listens |
+//! | [`signing`] | hashes and moments, for signatures of requests |
 //! | [`names`] | zone-relative and absolute names |
 //! | [`content`] | one spelling for record contents |
 //! | [`sets`] | checking, comparing and judging record sets |
+//! | [`records`] | the whole of `read` and `apply` for services that keep single records |
 //! | [`migration`] | the types of the policy interface, and what most policies need to plan |
 
 #[doc(hidden)]
 pub mod bindings;
 pub mod content;
+mod endpoint;
 mod host;
 pub mod http;
 mod manifest;
+pub mod message;
 pub mod migration;
 pub mod names;
 mod policy;
 mod provider;
+pub mod records;
 pub mod sets;
+pub mod signing;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use bindings::exports::portolan::dns::provider as dns;
+pub use endpoint::Endpoint;
 pub use host::{Algorithm, Clock, CredentialError, Daemon, HmacChain, Host, Level};
 pub use policy::Policy;
 #[doc(hidden)]

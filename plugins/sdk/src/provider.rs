@@ -18,12 +18,17 @@ pub trait Provider: Sized {
     /// The binding's settings; refuse unknown fields (`#[serde(deny_unknown_fields)]`).
     type Settings: DeserializeOwned;
 
-    /// What this provider can do.
+    /// What this provider can do, whatever its settings.
     fn describe() -> Caps;
 
     /// Makes the provider for one call, or says what is wrong with the settings. It serves the
     /// interface's `validate`, too, so it has no host to ask.
     fn new(settings: Self::Settings) -> Result<Self, Error>;
+
+    /// What it can do with these settings, where they take something away.
+    fn caps(&self) -> Caps {
+        Self::describe()
+    }
 
     /// Lists the account's zones.
     fn zones(&self, host: &dyn Host, cursor: Option<&str>) -> Result<ZonePage, Error>;
@@ -76,7 +81,7 @@ pub struct Exported<P>(PhantomData<P>);
 
 impl<P: Provider + 'static> Guest for Exported<P> {
     fn describe() -> Caps {
-        P::describe()
+        bound::<P>().map_or_else(|_| P::describe(), |bound| bound.caps())
     }
 
     fn validate(text: String) -> Result<(), Error> {

@@ -62,6 +62,27 @@ pub fn normalize(zone: &str, wanted: RecordSet, caps: &Caps) -> Result<RecordSet
     }
 }
 
+/// A canonical set with each content as `read_back` says that it will be read, without duplicates. The
+/// error of `read_back` says why the service cannot hold a content.
+pub fn respell(
+    set: RecordSet,
+    read_back: impl Fn(&str) -> Result<String, String>,
+) -> Result<RecordSet, Error> {
+    let mut values: Vec<RecordValue> = Vec::with_capacity(set.values.len());
+    for value in &set.values {
+        let content = read_back(&value.content)
+            .map_err(|reason| Error::Unsupported(format!("{}: {reason}", show(&set))))?;
+        let value = RecordValue {
+            content,
+            ..value.clone()
+        };
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    Ok(RecordSet { values, ..set })
+}
+
 fn check_key(zone: &str, set: &RecordSet, caps: &Caps) -> Result<(), Error> {
     let key = &set.key;
     let shown = show(set);
@@ -129,6 +150,21 @@ pub fn same(one: &RecordSet, other: &RecordSet) -> bool {
         && one.values.iter().all(|value| other.values.contains(value))
 }
 
+/// Items in groups of those that go `together`, in the order in which the groups first appear.
+pub fn grouped<T>(
+    items: impl IntoIterator<Item = T>,
+    together: impl Fn(&T, &T) -> bool,
+) -> Vec<Vec<T>> {
+    let mut groups: Vec<Vec<T>> = Vec::new();
+    for item in items {
+        match groups.iter_mut().find(|group| together(&group[0], &item)) {
+            Some(group) => group.push(item),
+            None => groups.push(vec![item]),
+        }
+    }
+    groups
+}
+
 /// How messages name a set: `www.example.com A`, with the line where it is not the default.
 pub fn show(set: &RecordSet) -> String {
     let key = &set.key;
@@ -153,6 +189,7 @@ mod tests {
             features,
             record_types,
             max_values: 2,
+            changes_per_call: 50,
             settle_ms: 0,
             hosts: Vec::new(),
         }

@@ -4,6 +4,7 @@
 mod changes;
 pub mod clusters;
 mod host;
+mod messages;
 
 pub use changes::{create, delete, set, update};
 pub use host::TestHost;

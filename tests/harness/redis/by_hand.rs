@@ -21,8 +21,8 @@ pub async fn redis_cluster_by_hand(servers: &[RedisServer], replicas: usize) {
         done(server, &["CLUSTER", "SET-CONFIG-EPOCH", &epoch]).await;
     }
     for server in &servers[1..] {
-        let port = server.port().to_string();
-        done(&servers[0], &["CLUSTER", "MEET", "127.0.0.1", &port]).await;
+        let (host, port) = (server.host().to_string(), server.port().to_string());
+        done(&servers[0], &["CLUSTER", "MEET", &host, &port]).await;
     }
     for (index, server) in servers[..masters].iter().enumerate() {
         let first = (SLOTS * index / masters).to_string();

@@ -1,6 +1,7 @@
 //! One server process with temporary data.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -76,7 +77,9 @@ pub struct RedisOptions {
     pub password: Option<String>,
     /// After how many milliseconds of silence the servers themselves call another one down.
     pub node_timeout_ms: u64,
-    /// Where it listens; a free port unless given.
+    /// Where it listens: 127.0.0.1, or another address of loopback, as on a machine of its own.
+    pub host: Ipv4Addr,
+    /// Which port; a free one unless given.
     pub port: Option<u16>,
 }
 
@@ -88,6 +91,7 @@ impl RedisOptions {
             cluster: true,
             password: None,
             node_timeout_ms: 15_000,
+            host: Ipv4Addr::LOCALHOST,
             port: None,
         }
     }
@@ -99,7 +103,7 @@ impl Default for RedisOptions {
     }
 }
 
-/// A server on 127.0.0.1. Dropping it ends it and removes its data.
+/// A server on loopback. Dropping it ends it and removes its data.
 #[derive(Debug)]
 pub struct RedisServer {
     process: Process,
@@ -160,9 +164,14 @@ impl RedisServer {
         .await;
     }
 
-    /// `127.0.0.1:port`.
+    /// `ip:port`.
     pub fn addr(&self) -> String {
-        self.port.address()
+        format!("{}:{}", self.options.host, self.port.number())
+    }
+
+    /// The address without the port.
+    pub fn host(&self) -> Ipv4Addr {
+        self.options.host
     }
 
     /// The port's number.
@@ -285,7 +294,10 @@ fn launch(options: &RedisOptions, home: &Path, port: &Port) -> Process {
     let mut set = |name: &str, value: &str| {
         command.args([&format!("--{name}"), value]);
     };
-    set("bind", "127.0.0.1");
+    let host = options.host.to_string();
+    set("bind", &host);
+    // The others know a node by the address that it comes from.
+    set("bind-source-addr", &host);
     set("port", &number);
     set("appendonly", "yes");
     set("appendfsync", "no");

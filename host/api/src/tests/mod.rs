@@ -19,19 +19,29 @@ use prometheus::Registry;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use crate::{ApiState, HttpMetrics, router};
+use crate::{ApiState, ContractSecret, HttpMetrics, router};
 
 mod contract;
+mod dns;
+mod nodes;
 mod server;
 
 pub(super) struct Daemon {
     pub(super) router: Router,
     pub(super) member: Member,
+    pub(super) steering: Arc<Steering>,
     _data: TempDir,
 }
 
 impl Daemon {
+    /// One that leads alone.
     pub(super) async fn start() -> Self {
+        Self::start_with(StartMode::Bootstrap, None).await
+    }
+
+    /// One to which other DNS nodes show `contract`.
+    pub(super) async fn start_with(start: StartMode, contract: Option<&str>) -> Self {
+        let leads = matches!(start, StartMode::Bootstrap);
         let data = tempfile::tempdir().unwrap();
         let registry = Registry::new();
         let limits = Limits {
@@ -43,7 +53,7 @@ impl Daemon {
             id: Some(1),
             advertise: "127.0.0.1:21001".to_owned(),
             data: data.path().join("data"),
-            start: StartMode::Bootstrap,
+            start,
             raft: RaftOptions::default(),
             limits: limits.clone(),
             registry: registry.clone(),
@@ -51,7 +61,7 @@ impl Daemon {
         .await
         .unwrap();
         let ready = async {
-            while member.ready().await.is_err() {
+            while leads && member.ready().await.is_err() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -67,6 +77,7 @@ impl Daemon {
             prober: Prober::new(ProbeOptions::default()).unwrap(),
             detector: Detector::new(DetectOptions::default()).unwrap(),
             sender: Sender::new(SendOptions::default()).unwrap(),
+            data: data.path().to_owned(),
         };
         let options = SteeringOptions::default();
         let steering = Steering::new(member.clone(), ports, options, &registry).unwrap();
@@ -80,14 +91,16 @@ impl Daemon {
             )
             .unwrap(),
             member: member.clone(),
-            steering,
+            steering: Arc::clone(&steering),
             plugins,
+            contract: ContractSecret::new(contract),
             limits,
             registry,
             http,
         };
         Self {
             router: router(Arc::new(state)),
+            steering,
             member,
             _data: data,
         }

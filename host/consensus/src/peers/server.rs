@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, mpsc};
 
@@ -88,11 +90,12 @@ async fn answer(member: &Member, session: &Session, frame: &Frame) -> Bytes {
         }
         AppendEntriesRequest::<TypeConfig>::KIND => {
             reply(frame, async |request| {
-                member
-                    .raft()
-                    .append_entries(request)
-                    .await
-                    .map_err(|e| member.fatal(&e))
+                let answer = member.raft().append_entries(request).await;
+                match &answer {
+                    Ok(AppendEntriesResponse::HigherVote(_)) | Err(_) => {}
+                    Ok(_) => member.heard_leader(),
+                }
+                answer.map_err(|e| member.fatal(&e))
             })
             .await
         }

@@ -133,6 +133,7 @@ impl Rig {
             settings,
             credentials: BTreeMap::new(),
             hosts: Vec::new(),
+            calls_per_second: None,
         })
     }
 

@@ -15,6 +15,7 @@ mod service_changes;
 mod services;
 mod site_changes;
 mod sites;
+mod survivor;
 pub(super) mod views;
 mod zones;
 
@@ -65,6 +66,8 @@ pub enum DnsCommand {
     History(OneZone),
     /// Show what happened to sites and lines, oldest first
     Events(DnsEvents),
+    /// Show how this member stands with zones in survivor mode, with or without a quorum
+    Survivor,
     /// Take over the sites, services and accounts of a CocoaSyncer deployment
     Import(Import),
 }
@@ -100,6 +103,7 @@ impl Run for DnsCommand {
             Self::Drain { code } => SiteCommand::Drain { code }.run(session).await,
             Self::History(zone) => history::show(session, &zone).await,
             Self::Events(events) => events.run(session).await,
+            Self::Survivor => survivor::show(session).await,
             Self::Import(import) => import.run(session).await,
         }
     }

@@ -38,6 +38,7 @@ impl From<wit::Caps> for Capabilities {
             },
             record_types: caps.record_types,
             max_values: caps.max_values,
+            changes_per_call: caps.changes_per_call,
             settle: Duration::from_millis(caps.settle_ms.into()),
             hosts: caps.hosts,
         }

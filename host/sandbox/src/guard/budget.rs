@@ -1,15 +1,18 @@
-//! What one call may spend on HTTP.
+//! What one call may spend on requests.
+
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::HttpError;
 use crate::Limits;
 
-/// What is left of one call's requests and bytes, whichever interface it uses.
+/// What is left of one call's requests, bytes and time, whichever interface it uses.
 pub(crate) struct Budget {
     requests: u32,
     sent: usize,
     received: usize,
+    deadline: Instant,
     spent: Mutex<Spent>,
 }
 
@@ -26,16 +29,18 @@ impl Budget {
             requests: limits.requests,
             sent: limits.sent_bytes,
             received: limits.received_bytes,
+            deadline: Instant::now() + Duration::from_millis(limits.deadline_ms),
             spent: Mutex::default(),
         }
     }
 
-    /// For a function that may not use HTTP at all.
+    /// For a function that may send no requests at all.
     pub(crate) fn none() -> Self {
         Self {
             requests: 0,
             sent: 0,
             received: 0,
+            deadline: Instant::now(),
             spent: Mutex::default(),
         }
     }
@@ -45,7 +50,7 @@ impl Budget {
         let mut spent = self.spent.lock();
         if self.requests == 0 {
             return Err(HttpError::Limit(
-                "this function may not use http".to_owned(),
+                "this function may use neither http nor dns-message".to_owned(),
             ));
         }
         if spent.requests >= self.requests {
@@ -80,6 +85,12 @@ impl Budget {
             return Err(HttpError::Limit(text));
         }
         Ok(())
+    }
+
+    /// How long the next request may wait before it leaves: half of the time that is left, so that it can
+    /// be answered and the call can end.
+    pub(crate) fn patience(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now()) / 2
     }
 
     /// How many bytes may still be sent.

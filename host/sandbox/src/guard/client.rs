@@ -24,8 +24,8 @@ const USER_AGENT: &str = concat!("portolan/", env!("CARGO_PKG_VERSION"));
 /// Settings of the guarded client, shared by the clients of all bindings.
 pub(crate) struct ClientSetup {
     tls: ClientConfig,
-    lookup: Arc<dyn Lookup>,
-    connect: Duration,
+    pub(super) lookup: Arc<dyn Lookup>,
+    pub(super) connect: Duration,
     /// From the first byte out to the last byte in.
     pub(crate) request: Duration,
     pub(crate) redirects: u32,

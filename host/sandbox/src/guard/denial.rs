@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    Guard, HttpError, SignError, resolve::NotPublic, secrets::PlaceholderError, target::origin,
+    DnsError, Guard, HttpError, SignError, resolve::NotPublic, secrets::PlaceholderError,
+    target::origin,
 };
+use crate::{HostGrant, server::DnsServer};
 
 impl Guard {
     /// Refuses a URL that no grant covers.
@@ -14,24 +16,33 @@ impl Guard {
         if self.grants.hosts.iter().any(|grant| grant.covers(url)) {
             return Ok(());
         }
-        let asked_for = origin(url);
-        let how = redirected_by.map(|from| format!("was redirected by {} to", origin(from)));
+        let how = match redirected_by {
+            Some(from) => format!("was redirected by {} to", origin(from)),
+            None => "asked for".to_owned(),
+        };
+        Err(HttpError::Denied(self.not_granted(&how, &origin(url))))
+    }
+
+    /// Refuses a DNS server that no grant covers.
+    pub(super) fn check_server(&self, server: &DnsServer) -> Result<(), DnsError> {
+        let mut grants = self.grants.hosts.iter();
+        if grants.any(|grant| grant.covers_server(server)) {
+            return Ok(());
+        }
+        let denial = self.not_granted("asked for", &server.to_string());
+        Err(DnsError::Denied(denial))
+    }
+
+    fn not_granted(&self, how: &str, origin: &str) -> String {
         let mut hosts: Vec<Value> = self.grants.hosts.iter().map(|grant| json!(grant)).collect();
-        hosts.push(json!(asked_for));
-        Err(self.denied(
-            &format!(
-                "{} {asked_for}, which is not granted",
-                how.as_deref().unwrap_or("asked for")
-            ),
+        hosts.push(json!(origin));
+        self.denial(
+            &format!("{how} {origin}, which is not granted"),
             &json!({ "hosts": hosts }),
-        ))
+        )
     }
 
     /// A denial: who, what, and the command that would grant it.
-    fn denied(&self, what: &str, patch: &Value) -> HttpError {
-        HttpError::Denied(self.denial(what, patch))
-    }
-
     fn denial(&self, what: &str, patch: &Value) -> String {
         let binding = &self.grants.binding;
         let url = format!("{}{binding}", self.setup.grant_url);
@@ -62,18 +73,34 @@ impl Guard {
         }
     }
 
-    /// A granted name led to an address that is not public.
+    /// A granted name in a URL led to an address that is not public.
     pub(super) fn not_public(&self, url: &Url, refused: &NotPublic) -> HttpError {
-        let origin = origin(url);
+        let covers = |grant: &HostGrant| grant.covers(url);
+        HttpError::Denied(self.only_private(&origin(url), covers, refused))
+    }
+
+    /// A granted name of a DNS server did.
+    pub(super) fn server_not_public(&self, server: &DnsServer, refused: &NotPublic) -> DnsError {
+        let covers = |grant: &HostGrant| grant.covers_server(server);
+        DnsError::Denied(self.only_private(&server.to_string(), covers, refused))
+    }
+
+    /// The grants that `covers` finds are replaced by one that opens the address.
+    fn only_private(
+        &self,
+        origin: &str,
+        covers: impl Fn(&HostGrant) -> bool,
+        refused: &NotPublic,
+    ) -> String {
         let mut hosts: Vec<Value> = self
             .grants
             .hosts
             .iter()
-            .filter(|grant| grant.is_wildcard() || !grant.covers(url))
+            .filter(|grant| grant.is_wildcard() || !covers(grant))
             .map(|grant| json!(grant))
             .collect();
         hosts.push(json!({ "url": origin, "private": true }));
-        self.denied(
+        self.denial(
             &format!("asked for {origin}, but {refused}: this is granted only as private"),
             &json!({ "hosts": hosts }),
         )

@@ -5,6 +5,7 @@
 //! connections: one that a private grant opened is never used by another binding.
 
 use std::{
+    error::Error,
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
@@ -54,21 +55,41 @@ pub(crate) struct NotPublic {
     pub(crate) ip: IpAddr,
 }
 
+/// Why a name leads nowhere.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoAddress {
+    #[error(transparent)]
+    NotPublic(NotPublic),
+    #[error(transparent)]
+    Unknown(#[from] io::Error),
+}
+
+/// The addresses of a name that may be dialled.
+pub(super) fn addresses(
+    grants: &Grants,
+    lookup: &dyn Lookup,
+    host: String,
+) -> impl Future<Output = Result<Vec<IpAddr>, NoAddress>> + Send + use<> {
+    let open = grants.hosts.iter().any(|grant| grant.opens_private(&host));
+    let looking = lookup.lookup(host.clone());
+    async move {
+        let ips = looking.await?;
+        // One bad address among good ones condemns all: it is not for chance to decide.
+        match ips.iter().copied().find(|ip| !open && !is_public(*ip)) {
+            Some(ip) => Err(NoAddress::NotPublic(NotPublic { host, ip })),
+            None => Ok(ips),
+        }
+    }
+}
+
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let host = name.as_str().to_owned();
-        let open = self
-            .grants
-            .hosts
-            .iter()
-            .any(|grant| grant.opens_private(&host));
-        let lookup = self.lookup.lookup(host.clone());
+        let looking = addresses(&self.grants, &*self.lookup, name.as_str().to_owned());
         Box::pin(async move {
-            let ips = lookup.await?;
-            // One bad address among good ones condemns all: it is not for chance to decide.
-            if let Some(ip) = ips.iter().copied().find(|ip| !open && !is_public(*ip)) {
-                return Err(NotPublic { host, ip }.into());
-            }
+            let ips = looking.await.map_err(|error| match error {
+                NoAddress::NotPublic(refused) => Box::<dyn Error + Send + Sync>::from(refused),
+                NoAddress::Unknown(error) => error.into(),
+            })?;
             let addresses: Addrs = Box::new(ips.into_iter().map(|ip| SocketAddr::new(ip, 0)));
             Ok(addresses)
         })

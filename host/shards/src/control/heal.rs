@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use portolan_consensus::documents::Stored;
 use tokio::task::JoinSet;
 
 use super::health::{Health, Seen};
@@ -32,6 +33,10 @@ enum Need {
 enum Told {
     /// It is as it should be, and was told something for that, or not.
     Mended(Option<String>),
+    /// It has another content at the version that is stored. Nodes do not look at a version that they
+    /// have, so the same has to be said again at the next one. Forcing this version upon the node could
+    /// undo a failover: when that arrives, the node may have a newer one, and writes of its own.
+    Differs(String),
     Conflict(String),
 }
 
@@ -47,11 +52,13 @@ impl Shards {
     pub(super) async fn heal(
         self: &Arc<Self>,
         place: &Place,
-        cluster: &Cluster,
+        stored: &Stored<Cluster>,
         seen: &[Seen],
         health: &mut Health,
         mending: &mut Mending,
     ) {
+        let cluster = &stored.document;
+        let mut different = vec![];
         while let Some(done) = mending.tasks.try_join_next() {
             // A task that panicked has no name: its node stays busy until the next leader.
             let Ok((id, version, told)) = done else {
@@ -65,8 +72,19 @@ impl Shards {
                         health.tell(EventKind::TopologyPushed, text);
                     }
                 }
+                // What is about a version that is past is settled by the one that is stored.
+                _ if version != cluster.version => {}
+                Told::Differs(text) => different.push((EventKind::TopologyPushed, text)),
                 Told::Conflict(text) => health.tell_once(EventKind::Conflict, text),
             }
+        }
+        if !different.is_empty() {
+            let mut again = cluster.clone();
+            again.say_again();
+            if let Err(error) = self.amend(place, stored, again, &different).await {
+                tracing::warn!(%error, cluster = %place.1, "a node that differs is looked at again");
+            }
+            return;
         }
         let compare = health.rounds.is_multiple_of(COMPARE_EVERY);
         let needy: Vec<_> = cluster
@@ -112,7 +130,7 @@ impl Shards {
             Standing::Outside => "in no cluster".into(),
             Standing::Gossip => "not as it should be".into(),
         };
-        let (force, why) = match need {
+        match need {
             Need::Nothing => return Told::Mended(None),
             Need::Explain => {
                 return Told::Conflict(format!(
@@ -121,22 +139,27 @@ impl Shards {
                     node.addr, topology.version
                 ));
             }
-            Need::Push => (false, was),
-            Need::Compare => match engine.topology(&access).await {
-                Ok(Some(theirs)) if same(&theirs, topology) => return Told::Mended(None),
-                Ok(Some(_)) => (true, format!("{was} with another content")),
-                // It will be asked again.
-                Ok(None) | Err(_) => return Told::Mended(None),
-            },
-        };
-        match engine.push(&access, &node.id, topology, force).await {
+            Need::Push => {}
+            Need::Compare => {
+                return match engine.topology(&access).await {
+                    Ok(Some(theirs)) if differs(&theirs, topology) => Told::Differs(format!(
+                        "{} is {was} with another content; version {} says it again",
+                        node.addr,
+                        topology.version + 1
+                    )),
+                    // As it should be, or it will be asked again.
+                    Ok(_) | Err(_) => Told::Mended(None),
+                };
+            }
+        }
+        match engine.push(&access, &node.id, topology, false).await {
             Ok(Pushed::Unchanged) => Told::Mended(None),
             Ok(Pushed::Changed) => Told::Mended(Some(format!(
-                "{} was {why} and has version {} now",
+                "{} was {was} and has version {} now",
                 node.addr, topology.version
             ))),
             Err(error) => Told::Conflict(format!(
-                "{} is {why} and does not take version {}: {error}",
+                "{} is {was} and does not take version {}: {error}",
                 node.addr, topology.version
             )),
         }
@@ -159,14 +182,15 @@ fn need(cluster: &Cluster, node: &Node, seen: &Seen, compare: bool, was_told: bo
     }
 }
 
-/// Whether two topologies say the same, in whatever order.
-fn same(one: &Topology, other: &Topology) -> bool {
+/// Whether two topologies of one version say different things, in whatever order. A node that has
+/// another version by now was told something meanwhile: the next probe shows it.
+fn differs(theirs: &Topology, ours: &Topology) -> bool {
     let sorted = |topology: &Topology| -> Vec<Member> {
         let mut members = topology.members.clone();
         members.sort_by(|a, b| a.id.cmp(&b.id));
         members
     };
-    sorted(one) == sorted(other)
+    theirs.version == ours.version && sorted(theirs) != sorted(ours)
 }
 
 #[cfg(test)]
@@ -175,6 +199,7 @@ mod tests {
     use crate::engine::{NodeError, Probe};
     use crate::model::Role;
     use crate::model::samples::cluster;
+    use crate::slots::SlotSet;
 
     #[test]
     fn who_is_behind_is_pushed_and_who_is_ahead_is_not() {
@@ -213,5 +238,31 @@ mod tests {
         );
         assert_eq!(need(&cluster, &node, &gossip, true, true), Need::Push);
         assert_eq!(need_of(&probe(Standing::Gossip, Role::Slave)), Need::Push);
+    }
+
+    #[test]
+    fn a_node_that_has_heard_of_a_newer_version_does_not_differ_from_an_older_one() {
+        let id = |digit: &str| digit.repeat(40).parse::<NodeId>().unwrap();
+        let member = |digit: &str, role| Member {
+            id: id(digit),
+            addr: "10.0.0.1:6666".parse().unwrap(),
+            role,
+            master: None,
+            slots: SlotSet::default(),
+        };
+        let topology = |version, roles: [Role; 2]| Topology {
+            version,
+            members: vec![member("a", roles[0]), member("b", roles[1])],
+            removed: vec![],
+            in_motion: SlotSet::default(),
+            appointed: vec![],
+        };
+        let ours = topology(7, [Role::Master, Role::Slave]);
+        let mut turned = ours.clone();
+        turned.members.reverse();
+        assert!(!differs(&turned, &ours), "order says nothing");
+        let swapped = [Role::Slave, Role::Master];
+        assert!(differs(&topology(7, swapped), &ours));
+        assert!(!differs(&topology(8, swapped), &ours), "a failover since");
     }
 }

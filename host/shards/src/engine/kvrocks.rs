@@ -95,6 +95,7 @@ impl Engine for Kvrocks {
             members,
             removed: vec![],
             in_motion: SlotSet::default(),
+            appointed: vec![],
         }))
     }
 
@@ -292,6 +293,7 @@ mod tests {
             members: vec![master, replica],
             removed: vec![],
             in_motion: SlotSet::default(),
+            appointed: vec![],
         }
     }
 

@@ -209,6 +209,9 @@ pub struct Topology {
     /// Slots on their way from one master to another: where the nodes see to that by themselves, it is
     /// not for a topology to say who has them.
     pub in_motion: SlotSet,
+    /// Masters that were appointed here and have not been seen to be masters since. Where nodes replace
+    /// masters by themselves, only these are made masters: what the nodes decided is theirs to decide.
+    pub appointed: Vec<NodeId>,
 }
 
 /// What a node tells of its load. What its server does not count is none.

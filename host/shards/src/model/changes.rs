@@ -102,6 +102,11 @@ impl Cluster {
         self.version = version.max(self.version + 1);
     }
 
+    /// Says the same at the next version, which nodes take that have this one with another content.
+    pub(crate) fn say_again(&mut self) {
+        self.version += 1;
+    }
+
     /// Gives slots from the shard that serves them to another one.
     pub(crate) fn move_slots(&mut self, slots: &SlotSet, from: usize, to: usize) {
         for range in slots.ranges() {

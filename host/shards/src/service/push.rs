@@ -10,7 +10,7 @@ use crate::engine::{Member, NodeError, Topology};
 use crate::keys;
 use crate::migration::Migrations;
 use crate::model::{Cluster, EngineKind, Node, Role};
-use crate::names::NodeAddr;
+use crate::names::{NodeAddr, NodeId};
 use crate::slots::{SlotRange, SlotSet};
 
 /// Who has heard.
@@ -100,6 +100,13 @@ impl Shards {
     }
 }
 
+/// The masters that nodes have to be made, because it was decided here that they are.
+fn appointed(cluster: &Cluster) -> Vec<NodeId> {
+    let switching = cluster.shards.iter().filter(|shard| shard.is_switching);
+    let masters = switching.filter_map(|shard| shard.master());
+    masters.map(|master| master.id.clone()).collect()
+}
+
 fn topology_of(cluster: &Cluster, in_motion: SlotSet) -> Topology {
     let members = cluster.nodes().map(|(index, node)| {
         let shard = &cluster.shards[index];
@@ -123,5 +130,24 @@ fn topology_of(cluster: &Cluster, in_motion: SlotSet) -> Topology {
         members: members.collect(),
         removed: cluster.removed.iter().cloned().collect(),
         in_motion,
+        appointed: appointed(cluster),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::samples::cluster;
+
+    #[test]
+    fn only_a_master_that_was_appointed_here_and_not_seen_since_is_to_be_made_one() {
+        let mut cluster = cluster(2, 2);
+        let told = |cluster: &Cluster| topology_of(cluster, SlotSet::default()).appointed;
+        assert_eq!(told(&cluster), []);
+        let replica = cluster.shards[1].nodes[1].id.clone();
+        cluster.promote(1, &replica, None).unwrap();
+        assert_eq!(told(&cluster), [replica]);
+        cluster.shards[1].is_switching = false;
+        assert_eq!(told(&cluster), []);
     }
 }

@@ -72,6 +72,7 @@ impl<'a> Rig<'a> {
                 members,
                 removed: vec![],
                 in_motion: SlotSet::default(),
+                appointed: vec![],
             },
         };
         rig.settle(STEP).await?;
@@ -96,6 +97,7 @@ impl<'a> Rig<'a> {
                 member.master = Some(new.clone());
             }
         }
+        self.topology.appointed = vec![new];
         self.topology.version += 1;
     }
 

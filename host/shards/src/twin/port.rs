@@ -76,6 +76,7 @@ impl Engine for Twin {
                 members: membership.topology.members.clone(),
                 removed: vec![],
                 in_motion: SlotSet::default(),
+                appointed: vec![],
             }))
         })
         .await

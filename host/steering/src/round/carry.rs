@@ -71,7 +71,7 @@ impl Steering {
         let deletes = due.split_off(writes);
         let size = match one_by_one {
             true => 1,
-            false => self.options.changes_per_call.max(1),
+            false => survey.caps.changes_per_call.max(1) as usize,
         };
         let mut carried = Carried::default();
         self.hand_over(zone, survey, &due, size, term, &mut carried)
@@ -110,6 +110,12 @@ impl Steering {
                 carried.stopped = Some(SteeringError::Unavailable(reason));
                 return;
             }
+            if !survey.leave.counts() {
+                let reason =
+                    "it took too long since the sites in survivor mode were asked".to_owned();
+                carried.stopped = Some(SteeringError::Unavailable(reason));
+                return;
+            }
             if let Err(error) = self.member.confirm_leadership().await {
                 carried.stopped = Some(error.into());
                 return;
@@ -118,15 +124,7 @@ impl Steering {
             match survey.provider.apply(zone, &changes).await {
                 Ok(results) => carried.results.extend(batch.iter().cloned().zip(results)),
                 // None was made, or nobody knows which: the intents stay until the next look.
-                Err(error) => {
-                    let binding = survey.place.binding.clone();
-                    let failed = SteeringError::Provider {
-                        binding,
-                        call: "apply",
-                        error,
-                    };
-                    carried.stopped = Some(failed);
-                }
+                Err(error) => carried.stopped = Some(survey.provider.failed("apply", error)),
             }
         }
     }

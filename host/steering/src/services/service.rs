@@ -1,6 +1,7 @@
 //! A service: a name in a zone whose records follow sites, or a sharded cluster.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use portolan_consensus::documents::Document;
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,27 @@ pub(crate) struct Service {
     /// Whether records that stand there and are not ours become ours.
     #[serde(default)]
     pub(crate) adopt: bool,
+    /// Whether its sites keep its lines served while the group has no quorum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) survivor: Option<SurvivorMode>,
 }
+
+/// Survivor mode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SurvivorMode {
+    /// How often a site without a quorum renews its value in the zone. A site whose value has not changed
+    /// for three of them counts as gone. Milliseconds.
+    #[serde(default = "survivor_interval_ms")]
+    pub(crate) interval_ms: u64,
+}
+
+fn survivor_interval_ms() -> u64 {
+    20_000
+}
+
+/// A provider is asked twice in each.
+const SURVIVOR_INTERVALS: RangeInclusive<u64> = 1_000..=600_000;
 
 fn both_families() -> BTreeSet<AddressType> {
     [AddressType::A, AddressType::Aaaa].into()
@@ -186,7 +207,24 @@ impl Service {
                 .validate()
                 .map_err(|(at, sentence)| (format!("check.{at}"), sentence))?;
         }
+        if let Some(SurvivorMode { interval_ms }) = &self.survivor
+            && !SURVIVOR_INTERVALS.contains(interval_ms)
+        {
+            let (least, most) = (SURVIVOR_INTERVALS.start(), SURVIVOR_INTERVALS.end());
+            let sentence = format!("{interval_ms} is not between {least} and {most}");
+            return fail("survivor.interval_ms", &sentence);
+        }
+        if self.survivor.is_some() && self.spread {
+            return fail(
+                "survivor",
+                "has one site at a time take a line over, so `spread` must be left out",
+            );
+        }
         match &self.target {
+            Target::Cluster(_) if self.survivor.is_some() => fail(
+                "survivor",
+                "is about sites, and the target is a cluster; leave it out",
+            ),
             Target::Sites(SitesTarget {
                 sites: SiteChoice::Some(codes),
             }) if codes.is_empty() => fail("target.sites", "is empty; name a site, or \"all\""),
@@ -254,6 +292,22 @@ mod tests {
             (json!({"ttl": 0}), "", "TTL"),
             (json!({"target": {"sites": []}}), "target.sites", "all"),
             (json!({"target": {"sites": "some"}}), "", "sites"),
+            (
+                json!({"survivor": {}, "target": cluster}),
+                "survivor",
+                "cluster",
+            ),
+            (
+                json!({"survivor": {}, "spread": true}),
+                "survivor",
+                "spread",
+            ),
+            (
+                json!({"survivor": {"interval_ms": 10}}),
+                "survivor.interval_ms",
+                "1000",
+            ),
+            (json!({"survivor": {"every": 1}}), "", "every"),
             (
                 json!({"target": cluster, "spread": true}),
                 "target",

@@ -15,7 +15,7 @@ use crate::names::{LineCode, SiteCode};
 
 /// The priority of a line that was given as its code alone, and of a site's readiness to take other
 /// lines.
-const STANDARD_PRIORITY: u32 = 100;
+pub(crate) const STANDARD_PRIORITY: u32 = 100;
 /// More addresses would not fit into one answer.
 const MAX_ADDRESSES: usize = 16;
 

@@ -1,6 +1,7 @@
 //! What the tests are made of.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,12 +95,17 @@ pub(crate) struct Rig {
     pub(crate) steering: Arc<Steering>,
     pub(crate) member: Member,
     pub(crate) registry: Registry,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Rig {
     pub(crate) async fn start() -> Self {
-        let data = TempDir::new().unwrap();
+        Self::start_with(Twin::new(&zone()), options()).await
+    }
+
+    /// The same over another twin and with other options.
+    pub(crate) async fn start_with(twin: Arc<Twin>, tuned: SteeringOptions) -> Self {
+        let data = temporary();
         let options = Options {
             id: None,
             advertise: "127.0.0.1:8420".to_owned(),
@@ -110,27 +116,37 @@ impl Rig {
             registry: Registry::new(),
         };
         let member = Member::start(options).await.unwrap();
-        let twin = Twin::new(&zone());
         let clusters = Arc::new(SaidClusters::default());
-        let (steering, registry) = steering_on(&member, &twin, &clusters, BACKOFF_MS);
+        let (steering, registry) = steering_on(data.path(), &member, &twin, &clusters, tuned);
         Self {
             twin,
             clusters,
             steering,
             member,
             registry,
-            _data: data,
+            data,
         }
     }
 
     /// The same with a binding `main` that serves the zone.
     pub(crate) async fn bound() -> Self {
         let rig = Self::start().await;
-        let body = json!({"plugin": "twin", "zones": ["example.com"]});
-        rig.steering
-            .put_binding("main", body, None, false)
-            .await
-            .unwrap();
+        rig.bind(&["example.com"]).await;
+        rig
+    }
+
+    /// Has a binding `main` that serves these zones.
+    pub(crate) async fn bind(&self, zones: &[&str]) {
+        let body = json!({"plugin": "twin", "zones": zones});
+        let bound = self.steering.put_binding("main", body, None, false);
+        bound.await.unwrap();
+    }
+
+    /// Like [`Rig::bound`], with the options that a daemon has unless it is told otherwise.
+    pub(crate) async fn bound_as_shipped() -> Self {
+        let twin = Twin::new(&zone());
+        let rig = Self::start_with(twin, SteeringOptions::default()).await;
+        rig.bind(&["example.com"]).await;
         rig
     }
 
@@ -158,14 +174,28 @@ impl Rig {
 
     /// Another daemon's steering on the same store, as after the death of the one before.
     pub(crate) fn succeed(&mut self) {
-        (self.steering, self.registry) =
-            steering_on(&self.member, &self.twin, &self.clusters, BACKOFF_MS);
+        (self.steering, self.registry) = steering_on(
+            self.data.path(),
+            &self.member,
+            &self.twin,
+            &self.clusters,
+            options(),
+        );
     }
 
     /// The same, where what failed once is not tried again for as long as a test takes.
     pub(crate) fn succeed_and_never_retry(&mut self) {
-        (self.steering, self.registry) =
-            steering_on(&self.member, &self.twin, &self.clusters, 60_000);
+        let never = SteeringOptions {
+            backoff_min_ms: 60_000,
+            ..options()
+        };
+        (self.steering, self.registry) = steering_on(
+            self.data.path(),
+            &self.member,
+            &self.twin,
+            &self.clusters,
+            never,
+        );
     }
 
     pub(crate) async fn status(&self) -> ZoneStatus {
@@ -217,7 +247,24 @@ impl Rig {
     }
 }
 
-const BACKOFF_MS: u64 = 20;
+/// Everything soon.
+fn options() -> SteeringOptions {
+    SteeringOptions {
+        interval_ms: 30,
+        calls_per_second: 10_000,
+        backoff_min_ms: 20,
+        backoff_max_ms: 60_000,
+        ..SteeringOptions::default()
+    }
+}
+
+/// In memory where there is such a place: nothing here is about the disk.
+fn temporary() -> TempDir {
+    TempDir::new_in("/dev/shm")
+        .or_else(|_| TempDir::new())
+        .unwrap()
+}
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until something holds.
@@ -230,25 +277,20 @@ pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
 }
 
 fn steering_on(
+    data: &Path,
     member: &Member,
     twin: &Arc<Twin>,
     clusters: &Arc<SaidClusters>,
-    backoff_min_ms: u64,
+    options: SteeringOptions,
 ) -> (Arc<Steering>, Registry) {
     let registry = Registry::new();
-    let options = SteeringOptions {
-        interval_ms: 30,
-        calls_per_second: 10_000,
-        backoff_min_ms,
-        backoff_max_ms: 60_000,
-        ..SteeringOptions::default()
-    };
     let ports = Ports {
         providers: Arc::new(Twins(Arc::clone(twin))),
         clusters: Arc::clone(clusters) as Arc<dyn Clusters>,
         prober: Prober::new(ProbeOptions::default()).unwrap(),
         detector: Detector::new(DetectOptions::default()).unwrap(),
         sender: Sender::new(SendOptions::default()).unwrap(),
+        data: data.to_owned(),
     };
     (
         Steering::new(member.clone(), ports, options, &registry).unwrap(),

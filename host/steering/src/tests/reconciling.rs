@@ -8,7 +8,7 @@ use super::fixtures::{Rig, data, eventually, key, set, zone};
 use crate::provider::ProviderError;
 use crate::status::{TroubleKind, ZoneState};
 use crate::suite;
-use crate::twin::{ApplyFault, ReadFault, Twin};
+use crate::twin::{ApplyFault, Lie, ReadFault, Twin};
 
 #[tokio::test]
 async fn the_twin_keeps_the_contract() {
@@ -339,7 +339,7 @@ async fn nothing_is_deleted_at_a_name_whose_new_record_failed() {
 #[tokio::test]
 async fn a_change_that_does_not_stay_is_not_repeated_for_ever() {
     let rig = Rig::bound().await;
-    rig.twin.set_forgetful(true);
+    rig.twin.lie(Lie::ChangesNothing);
     let work = rig.work();
     rig.want(&[("www A", &["192.0.2.1"])]).await;
     eventually("thirty rounds", || rig.twin.read_calls() >= 30).await;

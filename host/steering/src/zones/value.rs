@@ -47,11 +47,7 @@ impl<'de> Deserialize<'de> for ValueSpec {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ValueSpec, E> {
-                Ok(ValueSpec(RecordValue {
-                    content: text.to_owned(),
-                    weight: None,
-                    enabled: true,
-                }))
+                Ok(ValueSpec(RecordValue::plain(text.to_owned())))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ValueSpec, A::Error> {

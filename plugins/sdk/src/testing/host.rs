@@ -9,29 +9,35 @@ use std::{
 };
 
 use hmac::{Hmac, Mac};
+use portolan_tsig::Expect;
 use sha1::Sha1;
 use sha2::Sha256;
 
+use super::messages::converse;
 use crate::{
     Algorithm, Clock, CredentialError, HmacChain, Host, Level,
     http::{Header, Method, RawRequest, RawResponse, SendError},
+    message::{MessageError, Request as Message},
 };
 
+/// In a second.
+const NANOSECONDS: u32 = 1_000_000_000;
 /// How long a request to loopback may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 type Transport = dyn Fn(&RawRequest) -> Result<RawResponse, SendError>;
 
 /// A host that answers requests from a function or from a server on loopback, holds credentials, and
-/// has a clock that only the test moves (save one nanosecond at each look).
+/// has a clock that only the test and pauses move (save one nanosecond at each look).
 ///
 /// It puts credentials into headers and computes HMAC chains as the daemon does, and remembers every
-/// request as it left.
+/// request as it left. DNS messages always go to a server on loopback, at the true time.
 pub struct TestHost {
     transport: Box<Transport>,
     credentials: BTreeMap<String, String>,
     now: RefCell<Clock>,
     requests: RefCell<Vec<RawRequest>>,
+    messages: RefCell<Vec<Message>>,
     log: RefCell<Vec<String>>,
 }
 
@@ -48,6 +54,7 @@ impl TestHost {
                 nanoseconds: 0,
             }),
             requests: RefCell::default(),
+            messages: RefCell::default(),
             log: RefCell::default(),
         }
     }
@@ -77,9 +84,21 @@ impl TestHost {
         self.requests.borrow().clone()
     }
 
+    /// The DNS messages so far, as the plugin wrote them.
+    pub fn messages(&self) -> Vec<Message> {
+        self.messages.borrow().clone()
+    }
+
     /// The lines logged so far: level, message, fields.
     pub fn log_lines(&self) -> Vec<String> {
         self.log.borrow().clone()
+    }
+
+    fn converse(&self, request: &Message, expect: Expect) -> Result<Vec<Vec<u8>>, MessageError> {
+        self.messages.borrow_mut().push(request.clone());
+        let tsig = request.tsig.as_ref();
+        let secret = tsig.and_then(|tsig| self.credentials.get(&tsig.credential));
+        converse(request, secret.map(String::as_str), expect)
     }
 
     fn fill_in(&self, header: &Header) -> Result<Header, SendError> {
@@ -117,6 +136,17 @@ impl Host for TestHost {
         (self.transport)(&request)
     }
 
+    fn exchange(&self, request: &Message) -> Result<Vec<u8>, MessageError> {
+        let mut messages = self.converse(request, Expect::Answer)?;
+        messages
+            .pop()
+            .ok_or_else(|| MessageError::Interrupted(format!("{}: no answer", request.server)))
+    }
+
+    fn transfer(&self, request: &Message) -> Result<Vec<Vec<u8>>, MessageError> {
+        self.converse(request, Expect::Zone)
+    }
+
     fn hmac(&self, chain: &HmacChain) -> Result<Vec<u8>, CredentialError> {
         let secret = self.credentials.get(&chain.credential).ok_or_else(|| {
             CredentialError::Denied(format!(
@@ -138,6 +168,14 @@ impl Host for TestHost {
         let mut now = self.now.borrow_mut();
         now.nanoseconds += 1;
         *now
+    }
+
+    /// Only the clock moves.
+    fn sleep(&self, pause: Duration) {
+        let mut now = self.now.borrow_mut();
+        let nanoseconds = now.nanoseconds + pause.subsec_nanos();
+        now.seconds += pause.as_secs() + u64::from(nanoseconds / NANOSECONDS);
+        now.nanoseconds = nanoseconds % NANOSECONDS;
     }
 
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {

@@ -24,6 +24,9 @@ pub struct ProviderChanges {
     /// A host that the plugin may ask; all of them, one flag for each (see also `grant`)
     #[arg(long = "host", value_name = "[https://]HOST[:PORT]|JSON", value_parser = host)]
     hosts: Vec<Value>,
+    /// Calls that may leave within a second; 0: as many as the members are configured for
+    #[arg(long, value_name = "NUMBER")]
+    calls_per_second: Option<u32>,
 }
 
 impl ProviderChanges {
@@ -38,6 +41,9 @@ impl ProviderChanges {
         set("plugin", self.plugin.is_some(), json!(self.plugin));
         set("zones", !self.zones.is_empty(), json!(self.zones));
         set("hosts", !self.hosts.is_empty(), json!(self.hosts));
+        let calls = self.calls_per_second.filter(|calls| *calls > 0);
+        let is_given = self.calls_per_second.is_some();
+        set("calls_per_second", is_given, json!(calls));
         let is_given = !self.settings.is_empty();
         let settings: Map<String, Value> = self.settings.into_iter().collect();
         set("settings", is_given, settings.into());
@@ -77,11 +83,17 @@ mod tests {
                 host("a.example").unwrap(),
                 host(r#"{"url": "b.example", "private": true}"#).unwrap(),
             ],
+            calls_per_second: Some(50),
         };
         let hosts = json!(["a.example", {"url": "b.example", "private": true}]);
         let expected = json!({"plugin": "alidns", "zones": ["example.com"], "hosts": hosts,
-                              "settings": {"a": 1, "b": null}});
+                              "settings": {"a": 1, "b": null}, "calls_per_second": 50});
         assert_eq!(fields(changes), expected);
+        let as_configured = ProviderChanges {
+            calls_per_second: Some(0),
+            ..ProviderChanges::default()
+        };
+        assert_eq!(fields(as_configured), json!({"calls_per_second": null}));
         assert!(host("").is_err() && host("{").is_err());
     }
 }

@@ -51,6 +51,10 @@ pub struct ServiceChanges {
     /// What becomes of lines where the provider has none: those of `default` alone, or a refusal
     #[arg(long, value_name = "default|refuse", hide_possible_values = true)]
     without_lines: Option<WithoutLines>,
+    /// Keep its lines served while the group has no quorum, each site renewing a value in the zone this
+    /// often; `off` ends it
+    #[arg(long, value_name = "DURATION|off", value_parser = survivor)]
+    survivor: Option<Value>,
 }
 
 /// What is on or off; `--spread` is on, `--spread=false` off.
@@ -137,6 +141,7 @@ impl ServiceChanges {
         set("lines", self.lines);
         set("spread", self.switches.spread.map(Value::from));
         set("adopt", self.switches.adopt.map(Value::from));
+        set("survivor", self.survivor);
         set("without_lines", self.without_lines.as_ref().map(word));
         check.add_to(&mut changes);
         changes
@@ -169,6 +174,18 @@ fn lines(text: &str) -> Result<Value, String> {
             Ok(json!(codes.collect::<Result<Vec<_>, _>>()?))
         }
     }
+}
+
+/// How often values are renewed; null switches survivor mode off.
+fn survivor(text: &str) -> Result<Value, String> {
+    if text == "off" {
+        return Ok(Value::Null);
+    }
+    let interval: humantime::Duration = text
+        .parse()
+        .map_err(|error| format!("write a duration like 20s, or off: {error}"))?;
+    let interval_ms = u64::try_from(interval.as_millis()).map_err(|error| error.to_string())?;
+    Ok(json!({ "interval_ms": interval_ms }))
 }
 
 /// `NAMESPACE/CLUSTER`, with a shard or without.
@@ -228,6 +245,11 @@ mod tests {
                                   "role": "replica"}, "lines": ["default", "CT"]}),
             ),
             (
+                "--survivor 1m30s",
+                json!({"survivor": {"interval_ms": 90_000}}),
+            ),
+            ("--survivor off", json!({"survivor": null})),
+            (
                 "--follow ns/c --without-lines refuse",
                 json!({"target": {"namespace": "ns", "cluster": "c"},
                        "without_lines": "refuse"}),
@@ -248,6 +270,7 @@ mod tests {
             "--sites a,,b",
             "--type MX",
             "--spread=perhaps",
+            "--survivor soon",
         ] {
             assert!(changed(flags).is_err(), "{flags}");
         }

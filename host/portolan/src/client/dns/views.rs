@@ -112,6 +112,20 @@ pub(super) struct Zone {
     pub(super) services: Vec<String>,
 }
 
+/// How survivor mode stands in a zone, at one member.
+#[derive(Debug, Deserialize)]
+pub(super) struct SurvivorZone {
+    pub(super) zone: String,
+    pub(super) site: String,
+    pub(super) quorum: String,
+    pub(super) live: Vec<String>,
+    pub(super) held: Vec<String>,
+    pub(super) wanted: Vec<String>,
+    #[serde(default)]
+    pub(super) error: Option<String>,
+    pub(super) left_out: Vec<String>,
+}
+
 /// How it stands with a zone.
 #[derive(Debug, Deserialize)]
 pub(in crate::client) struct ZoneStatus {

@@ -11,6 +11,7 @@ mod bindings {
         generate_all,
     });
 }
+mod converse;
 #[cfg(target_family = "wasm")]
 mod fetch;
 
@@ -34,10 +35,12 @@ impl Guest for Fixture {
     fn describe() -> Caps {
         // Not allowed here: the host refuses, and describing goes on.
         let _ = get("http://127.0.0.1:9/describe");
+        let _ = converse::exchange("127.0.0.1:9 - - describe");
         Caps {
             features: Features::LINES | Features::ATOMIC_RRSET,
             record_types: vec!["A".into(), "TXT".into()],
             max_values: 10,
+            changes_per_call: 20,
             settle_ms: 1500,
             hosts: vec!["api.example.com".into()],
         }
@@ -148,6 +151,15 @@ fn run(verb: &str, rest: &str) -> Result<(String, String), Error> {
         "wasi-calls" => loop {
             black_box(std::time::Instant::now());
         },
+        "pause" => {
+            let before = clock::now();
+            clock::sleep(rest.parse().unwrap_or(0));
+            let after = clock::now();
+            let seconds = after.seconds - before.seconds;
+            let elapsed = seconds * 1_000_000_000 + u64::from(after.nanoseconds);
+            let elapsed = elapsed - u64::from(before.nanoseconds);
+            Ok(((elapsed / 1_000_000).to_string(), String::new()))
+        }
         "sleep" => loop {
             std::thread::sleep(std::time::Duration::from_secs(3600));
         },
@@ -209,6 +221,11 @@ fn run(verb: &str, rest: &str) -> Result<(String, String), Error> {
                 };
             }
         }
+        // SERVER KEY CREDENTIAL NAME, `-` for no key.
+        "exchange" => converse::exchange(rest),
+        "exchange-many" => converse::exchange_many(rest),
+        "exchange-noise" => converse::noise(rest),
+        "transfer" => converse::transfer(rest),
         #[cfg(target_family = "wasm")]
         "fetch" => fetch::fetch(rest),
         _ => Err(Error::Unsupported(verb.into())),

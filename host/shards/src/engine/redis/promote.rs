@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::view::View;
+use super::view::{Entry, View};
 use super::{LOOK_AGAIN, Redis};
 use crate::engine::{Access, NodeError, Pushed};
 use crate::model::Role;
+use crate::names::NodeAddr;
 
 /// How long the old master may take to show that it is there.
 const PING: Duration = Duration::from_millis(500);
@@ -21,18 +22,32 @@ const TAKE_OVER: Duration = Duration::from_secs(1);
 impl Redis {
     /// Has a replica take its master's place: together with it where it can be reached, by the other
     /// masters' votes where it cannot, and by itself where they have no majority either: that this node
-    /// is the master has been decided already.
-    pub(super) async fn promote(&self, node: &Access, view: &View) -> Result<Pushed, NodeError> {
+    /// is the master has been decided already (`is_decided`).
+    ///
+    /// Otherwise it was the master until the nodes replaced it, and stays a replica as long as the one
+    /// that they chose is there: what was decided here is older than that.
+    pub(super) async fn promote(
+        &self,
+        node: &Access,
+        view: &View,
+        is_decided: bool,
+    ) -> Result<Pushed, NodeError> {
         let old = view.me().master.as_ref().and_then(|id| view.get(id));
-        let old = old.and_then(|entry| entry.addr.clone()).map(|addr| Access {
+        if let Some(old) = old.filter(|old| !is_decided && !old.is_failing) {
+            return Err(replaced_by(old));
+        }
+        let access = old.and_then(|entry| entry.addr.clone()).map(|addr| Access {
             addr,
             password: node.password.clone(),
         });
-        let old_answers = match &old {
+        let old_answers = match &access {
             Some(old) => matches!(timeout(PING, self.tell(old, &["PING"])).await, Ok(Ok(()))),
             None => false,
         };
         if old_answers {
+            if let Some(old) = old.filter(|_| !is_decided) {
+                return Err(replaced_by(old));
+            }
             self.tell(node, &["CLUSTER", "FAILOVER"]).await?;
             if self.is_master_within(node, HAND_OVER).await? {
                 return Ok(Pushed::Changed);
@@ -65,4 +80,12 @@ impl Redis {
             sleep(LOOK_AGAIN).await;
         }
     }
+}
+
+fn replaced_by(master: &Entry) -> NodeError {
+    let addr = master.addr.as_ref().map_or("?", NodeAddr::as_str);
+    NodeError::Refused(format!(
+        "the nodes have made {addr} the master in its place, which the next probe takes over; to have \
+         it back, fail over to it with POST …/failover"
+    ))
 }

@@ -31,9 +31,12 @@ impl Redis {
         self.leave_shards_alone(node).await?;
         let met = self.meet(node, &view, topology).await?;
         let placed = match (&member.master, view.me().role) {
-            (Some(master), _) => self.follow(node, id, master).await?,
-            (None, Role::Slave) if is_own(topology, id, &view) => self.promote(node, &view).await?,
-            (None, Role::Slave) => self.free(node, topology).await?,
+            (Some(master), _) => self.follow(node, id, master, topology).await?,
+            (None, Role::Slave) if is_own(topology, id, &view) => {
+                let is_decided = force || topology.appointed.contains(id);
+                self.promote(node, &view, is_decided).await?
+            }
+            (None, Role::Slave) => self.free(node, &view, topology, force).await?,
             (None, Role::Master) => self.claim(node, &view, member, topology).await?,
         };
         if met == Pushed::Changed {
@@ -166,8 +169,22 @@ impl Redis {
         }
     }
 
-    /// Makes a node that has followed a master of another shard an empty master again.
-    async fn free(&self, node: &Access, topology: &Topology) -> Result<Pushed, NodeError> {
+    /// Makes a node that has followed a master of another shard an empty master again. One that follows a
+    /// node that nobody added here is left alone: that one may have replaced it.
+    async fn free(
+        &self,
+        node: &Access,
+        view: &View,
+        topology: &Topology,
+        force: bool,
+    ) -> Result<Pushed, NodeError> {
+        let followed = view.me().master.as_ref();
+        if let Some(stranger) = followed.filter(|id| !force && !is_known(topology, id)) {
+            return Err(NodeError::Refused(format!(
+                "it follows {stranger}, a node that nobody added here: adopt that with POST \
+                 …/sync?adopt=true, or undo it with POST …/sync?force=true",
+            )));
+        }
         self.tell(node, &["CLUSTER", "RESET"]).await?;
         let view = self.view(node).await?;
         self.meet(node, &view, topology).await?;
@@ -198,6 +215,7 @@ impl Redis {
         node: &Access,
         id: &NodeId,
         master: &NodeId,
+        topology: &Topology,
     ) -> Result<Pushed, NodeError> {
         let deadline = Instant::now() + GOSSIP;
         loop {
@@ -206,7 +224,8 @@ impl Redis {
             if me.role == Role::Slave && me.master.as_ref() == Some(master) {
                 return Ok(Pushed::Unchanged);
             }
-            let known = view.get(master).is_some_and(|m| m.role == Role::Master);
+            let known = view.get(master).is_some_and(|m| m.role == Role::Master)
+                && !is_replaced(topology, master, &view);
             // A master that still has slots follows by itself, as soon as it hears who has them now.
             if known && (me.role == Role::Slave || me.slots.is_empty()) {
                 self.tell(node, &["CLUSTER", "REPLICATE", master.as_str()])
@@ -232,6 +251,23 @@ fn is_own(topology: &Topology, id: &NodeId, view: &View) -> bool {
         .iter()
         .filter(|member| member.master.as_ref() == Some(id));
     replaced.any(|member| Some(&member.id) == view.me().master.as_ref())
+}
+
+/// Whether a node is in a topology, or was taken out of it.
+fn is_known(topology: &Topology, id: &NodeId) -> bool {
+    topology.removed.contains(id) || topology.members.iter().any(|member| member.id == *id)
+}
+
+/// Whether the nodes have another master in this one's place, as one of them sees it.
+fn is_replaced(topology: &Topology, master: &NodeId, view: &View) -> bool {
+    let mut replicas = topology
+        .members
+        .iter()
+        .filter(|member| member.master.as_ref() == Some(master));
+    replicas.any(|member| {
+        let entry = view.get(&member.id);
+        entry.is_some_and(|entry| !entry.slots.is_empty())
+    })
 }
 
 /// The IP address of a node: `CLUSTER MEET` takes no name.

@@ -14,6 +14,8 @@ pub(super) struct Entry {
     /// None where the node has lost it.
     pub(super) addr: Option<NodeAddr>,
     pub(super) role: Role,
+    /// Whether the node suspects that this one is down, or knows that most masters do.
+    pub(super) is_failing: bool,
     pub(super) master: Option<NodeId>,
     /// Its claim on its slots, compared with other claims: the higher one counts.
     pub(super) epoch: u64,
@@ -98,6 +100,7 @@ impl View {
             members: members.collect(),
             removed: vec![],
             in_motion: SlotSet::default(),
+            appointed: vec![],
         }
     }
 }
@@ -118,6 +121,7 @@ fn entry(fields: &[&str]) -> Option<Entry> {
         } else {
             Role::Master
         },
+        is_failing: is(flags, "fail") || is(flags, "fail?"),
         master: master.parse().ok(),
         epoch: epoch.parse().ok()?,
         slots: SlotSet::default(),
@@ -185,6 +189,8 @@ mod tests {
             "[::1]:30003"
         );
         assert_eq!(view.entries[3].addr, None);
+        let failing: Vec<bool> = view.entries.iter().map(|entry| entry.is_failing).collect();
+        assert_eq!(failing, [false, false, true, false]);
         assert_eq!(view.served().to_string(), "3,5461-16383");
         assert_eq!(view.owner(3).unwrap().as_str(), B);
         assert_eq!(view.owner(4), None);

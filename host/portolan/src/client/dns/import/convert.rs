@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use portolan_steering::{BindingName, Family, ServiceName, SiteCode, ZoneName, is_global};
+use portolan_steering::{
+    BindingName, CloudPlatform, ClusterInfo, Family, ManagedService, NodeInfo, ServiceName,
+    SiteCode, ZoneName, is_global,
+};
 use reqwest::Url;
-use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::reference::{Deployment, Node, Platform, Service};
 use crate::client::dns::{DNS, documents::Fields, segment};
 
 /// The free edition of Alibaba Cloud DNS takes no shorter one. The reference keeps none of its own.
 const TTL_SECONDS: u32 = 600;
+
+/// The reference's word for a node that serves no line, and never takes one over.
+const NO_LINE: &str = "None";
 
 /// What shall be here, in the order in which it can be made.
 #[derive(Debug, Default)]
@@ -78,11 +82,11 @@ const KNOWN: [Known; 1] = [Known {
 
 /// Makes a deployment's accounts providers, its nodes sites and its services services; those of the
 /// given zones alone, where there are some.
-pub(super) fn convert(deployment: Deployment, only: &[ZoneName]) -> Wanted {
+pub(super) fn convert(deployment: ClusterInfo, only: &[ZoneName]) -> Wanted {
     let mut wanted = Wanted::default();
     let nodes = nodes(&deployment);
-    let services = services(&deployment.own, &nodes, only, &mut wanted.notes);
-    for platform in &deployment.cloud_platform_info {
+    let services = services(&deployment, &nodes, only, &mut wanted.notes);
+    for platform in deployment.cloud_platform_info.iter().flatten() {
         wanted.provider(platform, &services);
     }
     for node in &nodes {
@@ -104,28 +108,43 @@ pub(super) fn convert(deployment: Deployment, only: &[ZoneName]) -> Wanted {
 }
 
 /// All nodes by code, with the one that was asked.
-fn nodes(deployment: &Deployment) -> Vec<Node> {
-    let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
-    let others = deployment.other_cocoa_syncer.iter();
-    for node in others.chain([&deployment.own]) {
+fn nodes(deployment: &ClusterInfo) -> Vec<NodeInfo> {
+    let mut nodes: BTreeMap<String, NodeInfo> = BTreeMap::new();
+    let others = deployment.other_cocoa_syncer.iter().flatten().cloned();
+    for node in others.chain([own(deployment)]) {
         if !node.node_code.is_empty() {
-            let code = node.node_code.clone();
-            nodes.entry(code).or_insert_with(|| node.clone());
+            nodes.entry(node.node_code.clone()).or_insert(node);
         }
     }
     nodes.into_values().collect()
 }
 
+/// The node that was asked, as far as it tells of itself.
+fn own(deployment: &ClusterInfo) -> NodeInfo {
+    NodeInfo {
+        node_name: deployment.node_name.clone(),
+        node_code: deployment.node_code.clone(),
+        node_address: deployment.node_address.clone(),
+        ..NodeInfo::default()
+    }
+}
+
 /// All services once each, with their zones.
 fn services(
-    own: &Node,
-    nodes: &[Node],
+    deployment: &ClusterInfo,
+    nodes: &[NodeInfo],
     only: &[ZoneName],
     notes: &mut Vec<String>,
-) -> Vec<(Service, ZoneName)> {
+) -> Vec<(ManagedService, ZoneName)> {
     let of_nodes = nodes.iter().flat_map(|node| &node.cocoa_managed_service);
-    let mut services: Vec<(Service, ZoneName)> = Vec::new();
-    for service in own.cocoa_managed_service.iter().chain(of_nodes) {
+    let of_nodes = of_nodes.flatten();
+    let mut services: Vec<(ManagedService, ZoneName)> = Vec::new();
+    for service in deployment
+        .cocoa_managed_service
+        .iter()
+        .flatten()
+        .chain(of_nodes)
+    {
         if services.iter().any(|(known, _)| known == service) {
             continue;
         }
@@ -143,7 +162,7 @@ fn services(
 }
 
 impl Wanted {
-    fn provider(&mut self, platform: &Platform, services: &[(Service, ZoneName)]) {
+    fn provider(&mut self, platform: &CloudPlatform, services: &[(ManagedService, ZoneName)]) {
         let name = &platform.platform_provider;
         let Some(known) = KNOWN.iter().find(|known| known.platform == name) else {
             self.notes.push(format!(
@@ -165,14 +184,14 @@ impl Wanted {
             name: binding.as_str().to_owned(),
             fields: fields(json!({"zones": zones})),
             secrets: fields(json!({
-                known.key: platform.access_key.expose_secret(),
-                known.secret: platform.access_secret.expose_secret(),
+                known.key: platform.access_key.expose(),
+                known.secret: platform.access_secret.expose(),
             })),
             first: fields(json!({"plugin": known.plugin, "hosts": [known.host]})),
         });
     }
 
-    fn site(&mut self, node: &Node) {
+    fn site(&mut self, node: &NodeInfo) {
         let code = match SiteCode::parse(&node.node_code) {
             Ok(code) => code,
             Err(reason) => {
@@ -193,20 +212,26 @@ impl Wanted {
                 node.node_address
             )),
         }
-        if node.isps.is_empty() {
+        let isps = node.isps.as_deref().unwrap_or_default();
+        let lines: Vec<&String> = isps.iter().filter(|isp| *isp != NO_LINE).collect();
+        let mut site = fields(json!({"name": node.node_name, "lines": lines}));
+        if isps.len() > lines.len() {
+            site.insert("fallback".to_owned(), Value::Null);
+        }
+        if lines.is_empty() {
             self.notes
                 .push(format!("the site {code} serves no line of its own"));
         }
         self.things.push(Thing {
             kind: Kind::Site,
             name: code.as_str().to_owned(),
-            fields: fields(json!({"name": node.node_name, "lines": node.isps})),
+            fields: site,
             secrets: Fields::new(),
             first,
         });
     }
 
-    fn service(&mut self, service: &Service, zone: &ZoneName, nodes: &[Node]) {
+    fn service(&mut self, service: &ManagedService, zone: &ZoneName, nodes: &[NodeInfo]) {
         let name = match ServiceName::parse(&service.service_name) {
             Ok(name) => name,
             Err(reason) => {
@@ -215,15 +240,18 @@ impl Wanted {
                 return;
             }
         };
-        let runs = |node: &&Node| node.cocoa_managed_service.contains(service);
-        let at: Vec<&Node> = nodes.iter().filter(runs).collect();
+        let runs = |node: &&NodeInfo| {
+            let services = &node.cocoa_managed_service;
+            services.iter().flatten().any(|it| it == service)
+        };
+        let at: Vec<&NodeInfo> = nodes.iter().filter(runs).collect();
         let everywhere = at.is_empty() || at.len() == nodes.len();
         let codes: BTreeSet<&str> = at.iter().map(|node| node.node_code.as_str()).collect();
         let sites = match everywhere {
             true => json!("all"),
             false => json!(codes),
         };
-        let at: Vec<&Node> = match everywhere {
+        let at: Vec<&NodeInfo> = match everywhere {
             true => nodes.iter().collect(),
             false => at,
         };
@@ -243,7 +271,7 @@ impl Wanted {
 }
 
 /// The types of the records that these nodes keep.
-fn types(nodes: &[&Node]) -> Vec<&'static str> {
+fn types(nodes: &[&NodeInfo]) -> Vec<&'static str> {
     let any = |digit: char| nodes.iter().any(|node| node.network_type.contains(digit));
     let types = [(any('4'), Family::Ipv4), (any('6'), Family::Ipv6)];
     let told = types.into_iter().filter(|(is_there, _)| *is_there);

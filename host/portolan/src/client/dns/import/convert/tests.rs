@@ -124,12 +124,24 @@ fn what_cannot_be_taken_over_is_told_without_secrets() {
 
 #[test]
 fn the_network_type_says_which_records_there_are() {
-    let node = |network_type: &str| Node {
+    let node = |network_type: &str| NodeInfo {
         network_type: network_type.to_owned(),
-        ..Node::default()
+        ..NodeInfo::default()
     };
     let (four, six, odd) = (node("IPV4"), node("IPV6"), node(""));
     assert_eq!(types(&[&four]), ["A"]);
     assert_eq!(types(&[&four, &six]), ["A", "AAAA"]);
     assert_eq!(types(&[&odd]), ["A", "AAAA"]);
+}
+
+#[test]
+fn a_node_without_lines_never_takes_one_over() {
+    let mut deployment = example();
+    deployment["otherCocoaSyncer"][1]["ISPs"] = json!(["None"]);
+    let wanted = converted(deployment, &[]);
+    let bj = &wanted.things[1].fields;
+    assert_eq!((&bj["lines"], &bj["fallback"]), (&json!([]), &Value::Null));
+    assert!(!wanted.things[2].fields.contains_key("fallback"));
+    let notes = wanted.notes.join("\n");
+    assert!(notes.contains("bj serves no line of its own"), "{notes}");
 }

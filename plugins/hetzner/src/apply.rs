@@ -1,0 +1,302 @@
+//! Making changes: one action after the other, since a zone takes one at a time.
+
+use portolan_plugin::{
+    Host, Level,
+    dns::{Change, Error, Outcome, RecordSet},
+    http::{Method, encode},
+    sets::{Standing, same, show, standing},
+};
+
+use crate::{
+    api::{Api, Body, RrSet, relative_name, rrsets_path},
+    failure::{Failure, UNPROTECT, half_made},
+    hetzner::{default_ttl, normalize},
+    order::{exchange, exclude_each_other, order},
+    rrset,
+};
+
+/// Up to this many names are read one by one, more with the whole zone.
+const NAMES_READ_SINGLY: usize = 8;
+
+/// The changes of one call, and the zone as it stands.
+pub(crate) struct Apply<'a> {
+    api: &'a Api,
+    host: &'a dyn Host,
+    zone: &'a str,
+    /// All sets under the names of the changes, and perhaps more.
+    standing: Vec<RrSet>,
+    /// The TTL of those that have none.
+    default_ttl: u32,
+    /// What ended the work on this call.
+    stopped: Option<Error>,
+}
+
+/// One request that changes something.
+struct Step {
+    method: Method,
+    /// What follows the path of the zone's record sets.
+    path: String,
+    body: Body,
+}
+
+impl<'a> Apply<'a> {
+    /// Reads what stands under the names of the changes.
+    pub(crate) fn begin(
+        api: &'a Api,
+        host: &'a dyn Host,
+        zone: &'a str,
+        changes: &[Change],
+    ) -> Result<Self, Error> {
+        let mut names: Vec<&str> = Vec::new();
+        for change in changes {
+            if !names.contains(&change.key.name.as_str()) {
+                names.push(&change.key.name);
+            }
+        }
+        let mut standing = Vec::new();
+        if names.len() > NAMES_READ_SINGLY {
+            standing = api.rrsets(host, zone, None)?;
+        } else {
+            for name in names {
+                standing.extend(api.rrsets(host, zone, Some(name))?);
+            }
+        }
+        Ok(Self {
+            default_ttl: default_ttl(api, host, zone, &standing)?,
+            api,
+            host,
+            zone,
+            standing,
+            stopped: None,
+        })
+    }
+
+    /// Makes the changes.
+    pub(crate) fn all(mut self, mut changes: Vec<Change>) -> Vec<Result<Outcome, Error>> {
+        // What is settled without a request; none for what is to be made.
+        let mut results: Vec<Option<Result<Outcome, Error>>> = changes
+            .iter_mut()
+            .map(|change| self.judge(change))
+            .collect();
+        for number in order(&changes) {
+            if results[number].is_some() {
+                continue;
+            }
+            let change = &changes[number];
+            let partners = exchange(&changes, change);
+            let failed = partners
+                .iter()
+                .find(|&&other| matches!(results[other], Some(Err(_) | Ok(Outcome::Stale))));
+            results[number] = Some(match (&self.stopped, failed) {
+                // More requests would only make it worse.
+                (Some(error), _) => Err(error.clone()),
+                // Better the old answer than none.
+                (None, Some(&other)) if change.after.is_none() => Err(Error::Conflict(format!(
+                    "{} {} was kept, because the change of the {} under this name, with which it \
+                     takes turns, cannot be made",
+                    change.key.name, change.key.rtype, changes[other].key.rtype
+                ))),
+                (None, _) => self.make(change),
+            });
+        }
+        let settled = results.into_iter();
+        settled
+            .map(|result| result.unwrap_or(Ok(Outcome::Stale)))
+            .collect()
+    }
+
+    /// Brings a change into shape, and answers what becomes of it where nothing is to be written.
+    fn judge(&self, change: &mut Change) -> Option<Result<Outcome, Error>> {
+        if let Some(after) = &mut change.after {
+            match normalize(self.zone, after.clone()) {
+                Ok(normal) => *after = normal,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let current = self.current(change);
+        match standing(change, current.map(|(set, _)| set).as_ref()) {
+            Standing::AsWanted => Some(Ok(Outcome::Already)),
+            Standing::Moved => Some(Ok(Outcome::Stale)),
+            Standing::AsBefore => {
+                let rrset = self.standing.iter().find(|rrset| self.is_of(rrset, change));
+                let protected = rrset.is_some_and(|rrset| rrset.protection.change);
+                protected.then(|| {
+                    let key = &change.key;
+                    Err(Error::Conflict(format!(
+                        "{} {} is protected at Hetzner: {UNPROTECT}",
+                        key.name, key.rtype
+                    )))
+                })
+            }
+        }
+    }
+
+    fn is_of(&self, rrset: &RrSet, change: &Change) -> bool {
+        rrset::is(self.zone, rrset, &change.key)
+    }
+
+    /// What stands under a change's key, in our terms and in the service's.
+    fn current(&self, change: &Change) -> Option<(RecordSet, &RrSet)> {
+        let rrset = self
+            .standing
+            .iter()
+            .find(|rrset| self.is_of(rrset, change))?;
+        Some((rrset::read(self.zone, rrset, self.default_ttl)?, rrset))
+    }
+
+    fn make(&mut self, change: &Change) -> Result<Outcome, Error> {
+        let name = relative_name(&change.key.name, self.zone)?;
+        self.refuse_clash(change, name)?;
+        let steps = self.steps(change, name);
+        let verb = match (&change.before, &change.after) {
+            (None, _) => "creating",
+            (Some(_), Some(_)) => "updating",
+            (Some(_), None) => "deleting",
+        };
+        let what = format!("{verb} {} {}", change.key.name, change.key.rtype);
+        let base = rrsets_path(self.zone);
+        for (done, step) in steps.iter().enumerate() {
+            let path = format!("{base}{}", step.path);
+            let fields = [("request", path.as_str())];
+            self.host
+                .log(Level::Debug, "changing a record set", &fields);
+            let made = self
+                .api
+                .change(self.host, step.method, &path, &step.body, &what);
+            let error = match made {
+                Ok(()) => continue,
+                Err(Failure::Overtaken(error)) if done == 0 => match self.seen_again(change) {
+                    Some(outcome) => return Ok(outcome),
+                    None => error,
+                },
+                Err(Failure::Unwatched(throttle)) => {
+                    let text = format!("{what}: it was taken up, but: {}", throttle.message);
+                    self.stopped = Some(Error::Throttled(throttle));
+                    Error::UnknownOutcome(text)
+                }
+                Err(Failure::Overtaken(error) | Failure::Other(error)) => error,
+            };
+            // These are about the token, not about this change.
+            if let Error::Throttled(_) | Error::Auth(_) | Error::Denied(_) = &error {
+                self.stopped = Some(error.clone());
+            }
+            return Err(match done {
+                0 => error,
+                done => half_made(error, &format!("after {done} of {} steps: ", steps.len())),
+            });
+        }
+        self.remember(change, name);
+        Ok(Outcome::Applied)
+    }
+
+    /// The service's own answer to a clash is not documented, so it is found here.
+    fn refuse_clash(&self, change: &Change, name: &str) -> Result<(), Error> {
+        let Some(after) = &change.after else {
+            return Ok(());
+        };
+        let clash = self.standing.iter().find(|rrset| {
+            rrset.name == name && exclude_each_other(&rrset.rtype, &change.key.rtype)
+        });
+        match clash {
+            None => Ok(()),
+            Some(rrset) => Err(Error::Conflict(format!(
+                "{}: there is a {} under this name, and a CNAME stands alone",
+                show(after),
+                rrset.rtype
+            ))),
+        }
+    }
+
+    /// What is asked for to make a change.
+    fn steps(&self, change: &Change, name: &str) -> Vec<Step> {
+        let rtype = &change.key.rtype;
+        let one = format!("/{}/{}", encode(name), encode(rtype));
+        let Some(after) = &change.after else {
+            return vec![Step {
+                method: Method::Delete,
+                path: one,
+                body: Body::default(),
+            }];
+        };
+        let Some((current, rrset)) = self.current(change) else {
+            let body = Body {
+                name: Some(name.to_owned()),
+                rtype: Some(rtype.clone()),
+                ttl: Some(after.ttl),
+                records: Some(rrset::records(self.zone, after, &[])),
+            };
+            return vec![Step {
+                method: Method::Post,
+                path: String::new(),
+                body,
+            }];
+        };
+        let action = |action: &str, body: Body| Step {
+            method: Method::Post,
+            path: format!("{one}/actions/{action}"),
+            body,
+        };
+        let mut steps = Vec::new();
+        let same_ttl = RecordSet {
+            ttl: current.ttl,
+            comment: current.comment.clone(),
+            ..after.clone()
+        };
+        // Both steps replace at once what they replace, so something is served all along. What is
+        // served matters more than for how long: if the second fails, the right contents stand there.
+        if !same(&same_ttl, &current) {
+            let records = Some(rrset::records(self.zone, after, &rrset.records));
+            steps.push(action(
+                "set_records",
+                Body {
+                    records,
+                    ..Body::default()
+                },
+            ));
+        }
+        if after.ttl != current.ttl {
+            let ttl = Some(after.ttl);
+            steps.push(action(
+                "change_ttl",
+                Body {
+                    ttl,
+                    ..Body::default()
+                },
+            ));
+        }
+        steps
+    }
+
+    /// Where someone else was faster: what the zone says now. None where it says nothing new, or
+    /// nothing at all.
+    fn seen_again(&self, change: &Change) -> Option<Outcome> {
+        let rrsets = self
+            .api
+            .rrsets(self.host, self.zone, Some(&change.key.name));
+        let rrsets = rrsets.ok()?;
+        let default_ttl = default_ttl(self.api, self.host, self.zone, &rrsets).ok()?;
+        let rrset = rrsets.iter().find(|rrset| self.is_of(rrset, change));
+        let current = rrset.and_then(|rrset| rrset::read(self.zone, rrset, default_ttl));
+        match standing(change, current.as_ref()) {
+            Standing::AsWanted => Some(Outcome::Already),
+            Standing::Moved => Some(Outcome::Stale),
+            Standing::AsBefore => None,
+        }
+    }
+
+    /// Keeps the zone as it stands after a change, for the clashes of those that follow.
+    fn remember(&mut self, change: &Change, name: &str) {
+        let zone = self.zone;
+        self.standing
+            .retain(|rrset| !rrset::is(zone, rrset, &change.key));
+        if let Some(after) = &change.after {
+            self.standing.push(RrSet {
+                name: name.to_owned(),
+                rtype: change.key.rtype.clone(),
+                ttl: Some(after.ttl),
+                protection: Default::default(),
+                records: rrset::records(zone, after, &[]),
+            });
+        }
+    }
+}
