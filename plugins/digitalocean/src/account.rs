@@ -1,7 +1,5 @@
 //! Single records of an account: all of a zone or a name, and one written at a time.
 
-use std::cell::Cell;
-
 use portolan_plugin::{
     Host,
     dns::{Error, RecordSet, RecordValue},
@@ -17,47 +15,14 @@ use crate::{
     record,
 };
 
-/// The account, for the time of one call of the daemon.
+/// The account.
 pub(crate) struct Account<'a> {
     client: &'a Client,
-    /// Has anything been written? What was read before may be out of date then.
-    has_written: Cell<bool>,
 }
 
 impl<'a> Account<'a> {
     pub(crate) fn new(client: &'a Client) -> Self {
-        Self {
-            client,
-            has_written: Cell::new(false),
-        }
-    }
-
-    /// Fails where a record with this content stands in the set already. The service itself takes a
-    /// second one, and has no condition that could be sent with a write; so the zone is looked at right
-    /// before. The first write of a call follows upon such a look anyway.
-    fn check_alone(
-        &self,
-        host: &dyn Host,
-        zone: &str,
-        set: &RecordSet,
-        value: &RecordValue,
-    ) -> Result<(), Failure> {
-        if !self.has_written.replace(true) {
-            return Ok(());
-        }
-        let standing = self.records(host, zone, Some(&set.key.name))?;
-        let twin = standing
-            .iter()
-            .find(|record| record.key == set.key && record.value.content == value.content);
-        match twin {
-            None => Ok(()),
-            Some(twin) => Err(Failure::Duplicate(Error::Conflict(format!(
-                "{}: someone else has just added {} (record {})",
-                show(set),
-                value.content,
-                twin.id
-            )))),
-        }
+        Self { client }
     }
 
     /// Writes a record of a set: a new one, or in the place of the one at this path.
@@ -121,7 +86,6 @@ impl Records for Account<'_> {
         set: &RecordSet,
         value: &RecordValue,
     ) -> Result<(), Failure> {
-        self.check_alone(host, zone, set, value)?;
         let path = records_of(zone);
         let target = (Method::Post, path.as_str(), "adding");
         Ok(self.write(host, zone, target, set, value)?)
@@ -135,17 +99,12 @@ impl Records for Account<'_> {
         set: &RecordSet,
         value: &RecordValue,
     ) -> Result<(), Failure> {
-        if record.value.content != value.content {
-            self.check_alone(host, zone, set, value)?;
-        }
-        self.has_written.set(true);
         let path = one_of(zone, record);
         let target = (Method::Put, path.as_str(), "updating");
         gone_if_not_found(self.write(host, zone, target, set, value))
     }
 
     fn delete(&self, host: &dyn Host, zone: &str, record: &Record) -> Result<(), Failure> {
-        self.has_written.set(true);
         let (id, key) = (&record.id, &record.key);
         let what = format!("deleting record {id} of {} {}", key.name, key.rtype);
         gone_if_not_found(self.client.delete(host, &one_of(zone, record), &what))

@@ -2,9 +2,7 @@
 
 use portolan_plugin::{
     Host, Provider,
-    dns::{
-        Caps, Change, Error, Features, Outcome, RecordPage, RecordSet, RecordValue, Zone, ZonePage,
-    },
+    dns::{Caps, Change, Error, Features, Outcome, RecordPage, RecordSet, Zone, ZonePage},
     http::Effect,
     names::without_dot,
     records, sets,
@@ -121,17 +119,6 @@ impl Provider for DigitalOcean {
 pub(crate) fn normalize(zone: &str, wanted: RecordSet) -> Result<RecordSet, Error> {
     let ttl = wanted.ttl.clamp(MIN_TTL, MAX_TTL);
     let set = sets::normalize(zone, RecordSet { ttl, ..wanted }, &DigitalOcean::describe())?;
-    let mut values: Vec<RecordValue> = Vec::with_capacity(set.values.len());
-    for value in &set.values {
-        let content = record::round_trip(&set.key.rtype, &value.content)
-            .map_err(|reason| Error::Unsupported(format!("{}: {reason}", sets::show(&set))))?;
-        let value = RecordValue {
-            content,
-            ..value.clone()
-        };
-        if !values.contains(&value) {
-            values.push(value);
-        }
-    }
-    Ok(RecordSet { values, ..set })
+    let rtype = set.key.rtype.clone();
+    sets::respell(set, |content| record::round_trip(&rtype, content))
 }

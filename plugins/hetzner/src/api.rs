@@ -165,6 +165,27 @@ impl Api {
         zone: &str,
         name: Option<&str>,
     ) -> Result<Vec<RrSet>, Error> {
+        let all = self.listed(host, zone, name, usize::MAX)?;
+        Ok(all.unwrap_or_default())
+    }
+
+    /// All record sets of the zone; none where they fill more than this many pages.
+    pub(crate) fn rrsets_within(
+        &self,
+        host: &dyn Host,
+        zone: &str,
+        pages: usize,
+    ) -> Result<Option<Vec<RrSet>>, Error> {
+        self.listed(host, zone, None, pages)
+    }
+
+    fn listed(
+        &self,
+        host: &dyn Host,
+        zone: &str,
+        name: Option<&str>,
+        pages: usize,
+    ) -> Result<Option<Vec<RrSet>>, Error> {
         let what = format!("reading the records of {}", name.unwrap_or(zone));
         let filter = match name {
             Some(name) => format!("&name={}", encode(relative_name(name, zone)?)),
@@ -186,6 +207,9 @@ impl Api {
                 before.iter().any(same)
             });
             let total = pagination.total_entries;
+            if total.is_some_and(|total| total.div_ceil(RRSET_PAGE) > pages) {
+                return Ok(None);
+            }
             if twice || *announced.get_or_insert(total) != total {
                 return Err(changed_meanwhile(&what));
             }
@@ -195,7 +219,7 @@ impl Api {
                 _ if total.is_some_and(|total| total != rrsets.len()) => {
                     return Err(changed_meanwhile(&what));
                 }
-                _ => return Ok(rrsets),
+                _ => return Ok(Some(rrsets)),
             }
         }
     }

@@ -1,10 +1,13 @@
 //! Making changes: one action after the other, since a zone takes one at a time.
 
+use std::collections::BTreeMap;
+
 use portolan_plugin::{
     Host, Level,
-    dns::{Change, Error, Outcome, RecordSet},
+    dns::{Change, Error, Outcome, RecordKey, RecordSet},
     http::{Method, encode},
-    sets::{Standing, same, show, standing},
+    names::absolute,
+    sets::{Standing, names_of, same, show, standing},
 };
 
 use crate::{
@@ -15,20 +18,45 @@ use crate::{
     rrset,
 };
 
-/// Up to this many names are read one by one, more with the whole zone.
-const NAMES_READ_SINGLY: usize = 8;
-
 /// The changes of one call, and the zone as it stands.
 pub(crate) struct Apply<'a> {
     api: &'a Api,
     host: &'a dyn Host,
     zone: &'a str,
     /// All sets under the names of the changes, and perhaps more.
-    standing: Vec<RrSet>,
+    standing: RrSets,
     /// The TTL of those that have none.
     default_ttl: u32,
     /// What ended the work on this call.
     stopped: Option<Error>,
+}
+
+/// Record sets by absolute name and type.
+#[derive(Default)]
+struct RrSets(BTreeMap<(String, String), RrSet>);
+
+impl RrSets {
+    fn add(&mut self, zone: &str, rrsets: Vec<RrSet>) {
+        for rrset in rrsets {
+            let key = (absolute(&rrset.name, zone), rrset.rtype.clone());
+            self.0.insert(key, rrset);
+        }
+    }
+
+    fn of(&self, key: &RecordKey) -> Option<&RrSet> {
+        self.0.get(&(key.name.clone(), key.rtype.clone()))
+    }
+
+    fn remove(&mut self, key: &RecordKey) {
+        self.0.remove(&(key.name.clone(), key.rtype.clone()));
+    }
+
+    /// All sets under a name.
+    fn under<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a RrSet> {
+        let sets = self.0.range((name.to_owned(), String::new())..);
+        sets.take_while(move |((known, _), _)| known == name)
+            .map(|(_, rrset)| rrset)
+    }
 }
 
 /// One request that changes something.
@@ -47,22 +75,27 @@ impl<'a> Apply<'a> {
         zone: &'a str,
         changes: &[Change],
     ) -> Result<Self, Error> {
-        let mut names: Vec<&str> = Vec::new();
-        for change in changes {
-            if !names.contains(&change.key.name.as_str()) {
-                names.push(&change.key.name);
+        let names = names_of(changes);
+        // Whatever takes fewer requests: one a name, or one a page of the zone.
+        let whole = match names.len() {
+            0 | 1 => None,
+            pages => api.rrsets_within(host, zone, pages)?,
+        };
+        let rrsets = match whole {
+            Some(rrsets) => rrsets,
+            None => {
+                let mut rrsets = Vec::new();
+                for name in names {
+                    rrsets.extend(api.rrsets(host, zone, Some(name))?);
+                }
+                rrsets
             }
-        }
-        let mut standing = Vec::new();
-        if names.len() > NAMES_READ_SINGLY {
-            standing = api.rrsets(host, zone, None)?;
-        } else {
-            for name in names {
-                standing.extend(api.rrsets(host, zone, Some(name))?);
-            }
-        }
+        };
+        let default_ttl = default_ttl(api, host, zone, &rrsets)?;
+        let mut standing = RrSets::default();
+        standing.add(zone, rrsets);
         Ok(Self {
-            default_ttl: default_ttl(api, host, zone, &standing)?,
+            default_ttl,
             api,
             host,
             zone,
@@ -118,7 +151,7 @@ impl<'a> Apply<'a> {
             Standing::AsWanted => Some(Ok(Outcome::Already)),
             Standing::Moved => Some(Ok(Outcome::Stale)),
             Standing::AsBefore => {
-                let rrset = self.standing.iter().find(|rrset| self.is_of(rrset, change));
+                let rrset = self.standing.of(&change.key);
                 let protected = rrset.is_some_and(|rrset| rrset.protection.change);
                 protected.then(|| {
                     let key = &change.key;
@@ -131,22 +164,15 @@ impl<'a> Apply<'a> {
         }
     }
 
-    fn is_of(&self, rrset: &RrSet, change: &Change) -> bool {
-        rrset::is(self.zone, rrset, &change.key)
-    }
-
     /// What stands under a change's key, in our terms and in the service's.
     fn current(&self, change: &Change) -> Option<(RecordSet, &RrSet)> {
-        let rrset = self
-            .standing
-            .iter()
-            .find(|rrset| self.is_of(rrset, change))?;
+        let rrset = self.standing.of(&change.key)?;
         Some((rrset::read(self.zone, rrset, self.default_ttl)?, rrset))
     }
 
     fn make(&mut self, change: &Change) -> Result<Outcome, Error> {
         let name = relative_name(&change.key.name, self.zone)?;
-        self.refuse_clash(change, name)?;
+        self.refuse_clash(change)?;
         let steps = self.steps(change, name);
         let verb = match (&change.before, &change.after) {
             (None, _) => "creating",
@@ -190,13 +216,12 @@ impl<'a> Apply<'a> {
     }
 
     /// The service's own answer to a clash is not documented, so it is found here.
-    fn refuse_clash(&self, change: &Change, name: &str) -> Result<(), Error> {
+    fn refuse_clash(&self, change: &Change) -> Result<(), Error> {
         let Some(after) = &change.after else {
             return Ok(());
         };
-        let clash = self.standing.iter().find(|rrset| {
-            rrset.name == name && exclude_each_other(&rrset.rtype, &change.key.rtype)
-        });
+        let mut beside = self.standing.under(&change.key.name);
+        let clash = beside.find(|rrset| exclude_each_other(&rrset.rtype, &change.key.rtype));
         match clash {
             None => Ok(()),
             Some(rrset) => Err(Error::Conflict(format!(
@@ -275,7 +300,9 @@ impl<'a> Apply<'a> {
             .rrsets(self.host, self.zone, Some(&change.key.name));
         let rrsets = rrsets.ok()?;
         let default_ttl = default_ttl(self.api, self.host, self.zone, &rrsets).ok()?;
-        let rrset = rrsets.iter().find(|rrset| self.is_of(rrset, change));
+        let rrset = rrsets
+            .iter()
+            .find(|rrset| rrset::is(self.zone, rrset, &change.key));
         let current = rrset.and_then(|rrset| rrset::read(self.zone, rrset, default_ttl));
         match standing(change, current.as_ref()) {
             Standing::AsWanted => Some(Outcome::Already),
@@ -286,17 +313,16 @@ impl<'a> Apply<'a> {
 
     /// Keeps the zone as it stands after a change, for the clashes of those that follow.
     fn remember(&mut self, change: &Change, name: &str) {
-        let zone = self.zone;
-        self.standing
-            .retain(|rrset| !rrset::is(zone, rrset, &change.key));
+        self.standing.remove(&change.key);
         if let Some(after) = &change.after {
-            self.standing.push(RrSet {
+            let written = RrSet {
                 name: name.to_owned(),
                 rtype: change.key.rtype.clone(),
                 ttl: Some(after.ttl),
                 protection: Default::default(),
-                records: rrset::records(zone, after, &[]),
-            });
+                records: rrset::records(self.zone, after, &[]),
+            };
+            self.standing.add(self.zone, vec![written]);
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Making changes: updates together, everything else one call after the other.
 
+use std::time::Duration;
+
 use portolan_plugin::{
     Host, Level,
     dns::{Change, Error, Outcome, RecordSet},
-    sets::{Standing, show, standing},
+    names::without_dot,
+    sets::{Standing, names_of, show, standing},
 };
 
 use crate::{
@@ -19,9 +22,9 @@ const NAMES_READ_SINGLY: usize = 8;
 /// The most sets of one call that changes several.
 const MAX_TOGETHER: usize = 50;
 
-/// How often at most to look whether a set that is being deleted has gone, when another shall take its
-/// place. Each look takes a moment; there is nothing to sleep with here.
-const LOOKS: usize = 10;
+/// The pauses, in milliseconds, before each look whether a set that is being deleted has gone, when another
+/// shall take its place. The first look is a round trip away already.
+const PAUSES_MS: [u64; 8] = [0, 100, 200, 400, 800, 1_000, 1_000, 1_000];
 
 /// What became of the changes so far.
 struct Progress {
@@ -93,16 +96,17 @@ pub(crate) fn apply(
     Ok(progress.results)
 }
 
-/// The sets that stand now under the names of the changes, and perhaps more.
+/// The sets that stand now under the names of the changes.
 fn read(account: Account<'_>, zone: &Zone, changes: &[Change]) -> Result<Vec<Set>, Error> {
-    let mut names: Vec<&str> = Vec::new();
-    for change in changes {
-        if !names.contains(&change.key.name.as_str()) {
-            names.push(&change.key.name);
-        }
-    }
+    let names = names_of(changes);
     if names.len() > NAMES_READ_SINGLY {
-        return account.sets(zone, None);
+        let mut sets = account.sets(zone, None)?;
+        sets.retain(|set| {
+            names
+                .binary_search(&without_dot(&set.name).as_str())
+                .is_ok()
+        });
+        return Ok(sets);
     }
     let mut sets = Vec::new();
     for name in names {
@@ -219,7 +223,10 @@ impl Work<'_> {
 
     /// Is a set in the change's way that is being deleted, and has gone now?
     fn way_clears(&self, change: &Change) -> Result<bool, Error> {
-        for look in 0..LOOKS {
+        for (look, pause) in PAUSES_MS.map(Duration::from_millis).into_iter().enumerate() {
+            if !pause.is_zero() {
+                self.account.host.sleep(pause);
+            }
             let sets = self.account.sets(&self.zone, Some(&change.key.name))?;
             if leaving(change, &sets).is_none() {
                 return Ok(look > 0);

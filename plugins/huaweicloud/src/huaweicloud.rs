@@ -49,7 +49,7 @@ impl Provider for HuaweiCloud {
             features: Features::LINES | Features::ATOMIC_RRSET,
             record_types: set::RECORD_TYPES.map(str::to_owned).to_vec(),
             max_values: MAX_VALUES,
-            changes_per_call: 50,
+            changes_per_call: 100,
             settle_ms: SETTLE_MS,
             hosts: vec!["dns.cn-north-4.myhuaweicloud.com".to_owned()],
         }

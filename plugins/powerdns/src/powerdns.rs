@@ -6,12 +6,12 @@ use portolan_plugin::{
     Host, Level, Provider,
     dns::{self, Caps, Change, DnsLine, Error, Features, Outcome, RecordPage, RecordSet, ZonePage},
     names::without_dot,
-    sets,
+    sets::{self, names_of},
 };
 use serde::Deserialize;
 
 use crate::{
-    api::{Api, PatchError},
+    api::{Api, PatchError, RrSet},
     lines::Lines,
     plan::{self, Portion, exclude_each_other, in_order, portions, settled},
     rrset,
@@ -150,7 +150,13 @@ impl Provider for PowerDns {
         zone: &str,
         changes: Vec<Change>,
     ) -> Result<Vec<Result<Outcome, Error>>, Error> {
-        let rrsets = self.api.read(host, zone)?;
+        let mut rrsets = self.api.read(host, zone)?;
+        let names = names_of(&changes);
+        let is_concerned = |rrset: &RrSet| {
+            let name = without_dot(&rrset.name);
+            names.binary_search(&name.as_str()).is_ok()
+        };
+        rrsets.retain(is_concerned);
         let standing = Zone::new(&rrsets, &self.lines);
         let mut results = Vec::with_capacity(changes.len());
         let mut due = Vec::new();

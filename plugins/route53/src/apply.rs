@@ -4,6 +4,7 @@ use portolan_plugin::{
     Host, Level,
     dns::{Change, Error, Outcome},
     names::without_dot,
+    sets::names_of,
 };
 
 use crate::{
@@ -75,21 +76,18 @@ impl<'a> Apply<'a> {
         Ok(apply.results)
     }
 
-    /// All sets that stand now under the names of these changes, and perhaps more.
+    /// All sets that stand now under the names of these changes.
     fn read(&self, numbers: &[usize]) -> Result<Vec<RrSet>, Error> {
-        let mut names: Vec<&str> = Vec::new();
-        for &number in numbers {
-            let name = self.changes[number].key.name.as_str();
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
+        let names = names_of(numbers.iter().map(|&number| &self.changes[number]));
+        let (provider, zone_id) = (self.provider, &self.zone_id);
         if names.len() > NAMES_READ_SINGLY {
-            return self.provider.zone_sets(self.host, &self.zone_id, self.zone);
+            let mut sets = provider.zone_sets(self.host, zone_id, self.zone)?;
+            sets.retain(|set| names.binary_search(&set.name.as_str()).is_ok());
+            return Ok(sets);
         }
         let mut sets = Vec::new();
         for name in names {
-            sets.extend(self.provider.name_sets(self.host, &self.zone_id, name)?);
+            sets.extend(provider.name_sets(self.host, zone_id, name)?);
         }
         Ok(sets)
     }

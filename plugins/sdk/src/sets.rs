@@ -150,6 +150,19 @@ pub fn same(one: &RecordSet, other: &RecordSet) -> bool {
         && one.values.iter().all(|value| other.values.contains(value))
 }
 
+/// The names of changes in order, each once.
+pub fn names_of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for change in changes {
+        let name = change.key.name.as_str();
+        // Neither a sort nor a set: each would weigh ten KB in the component.
+        if let Err(place) = names.binary_search(&name) {
+            names.insert(place, name);
+        }
+    }
+    names
+}
+
 /// Items in groups of those that go `together`, in the order in which the groups first appear.
 pub fn grouped<T>(
     items: impl IntoIterator<Item = T>,

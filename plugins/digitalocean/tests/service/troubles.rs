@@ -1,11 +1,7 @@
 //! What becomes of changes when something goes wrong, or someone else changes the zone, too.
 
-use std::{
-    rc::Rc,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::rc::Rc;
 
-use portolan_digitalocean::{DigitalOcean, Settings};
 use portolan_plugin::{
     Host, Provider,
     dns::{Error, Outcome},
@@ -15,47 +11,6 @@ use portolan_plugin::{
 use portolan_vendors::{Answer, Fault, Trouble, Vendor, When};
 
 use crate::bench::{ALREADY, APPLIED, STALE, ZONE, bench};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_came_between_reading_and_writing_is_not_doubled() {
-    let bench = bench().await;
-    let url = bench.front.url();
-    let wanted = set("www.example.com", "A", &["192.0.2.1"]);
-    let first = set("first.example.com", "A", &["192.0.2.7"]);
-    // Someone adds the very record while another change of the same call is being made.
-    let direct = TestHost::on_loopback();
-    let token = bench.front.service().token().to_owned();
-    let (send, other) = (
-        TestHost::on_loopback(),
-        DigitalOcean::new(settings_of(&url)).unwrap(),
-    );
-    let send = send.credential("token", &token);
-    let raced = AtomicBool::new(false);
-    let by_other = wanted.clone();
-    let host = TestHost::new(move |request| {
-        let reply = direct.send(request);
-        let is_write = !request.body.is_empty();
-        if is_write && !raced.swap(true, Ordering::Relaxed) {
-            let results = other.apply(&send, ZONE, vec![create(by_other.clone())]);
-            assert_eq!(results, Ok(vec![APPLIED]));
-        }
-        reply
-    })
-    .credential("token", &token);
-    let changes = vec![create(first), create(wanted)];
-    let results = bench.provider.apply(&host, ZONE, changes);
-    assert_eq!(results, Ok(vec![APPLIED, ALREADY]));
-    assert_eq!(
-        bench.held(),
-        ["first A 192.0.2.7 600", "www A 192.0.2.1 600"]
-    );
-}
-
-fn settings_of(url: &str) -> Settings {
-    Settings {
-        endpoint: url.to_owned(),
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_change_does_not_keep_the_others_out() {

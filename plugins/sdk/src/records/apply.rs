@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Host, Level,
     dns::{Change, Error, Outcome},
-    sets::{DEFAULT_LINE, Standing, show, standing},
+    sets::{DEFAULT_LINE, Standing, names_of, show, standing},
 };
 
 /// Up to this many names are read one by one, more with the whole zone.
@@ -32,16 +32,13 @@ pub fn apply<R: Records>(
 /// Reads the records of one name or of the zone.
 pub type Read<'a> = dyn Fn(Option<&str>) -> Result<Vec<Record>, Error> + 'a;
 
-/// The records that stand now under the names of the changes, and perhaps more.
+/// The records that stand now under the names of the changes.
 pub fn concerned(changes: &[Change], read: &Read) -> Result<Vec<Record>, Error> {
-    let mut names: Vec<&str> = Vec::new();
-    for change in changes {
-        if !names.contains(&change.key.name.as_str()) {
-            names.push(&change.key.name);
-        }
-    }
+    let names = names_of(changes);
     if names.len() > NAMES_READ_SINGLY {
-        return read(None);
+        let mut records = read(None)?;
+        records.retain(|record| names.binary_search(&record.key.name.as_str()).is_ok());
+        return Ok(records);
     }
     let mut records = Vec::new();
     for name in names {
