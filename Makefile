@@ -28,7 +28,7 @@ simulate:
 	PORTOLAN_SEEDS=$(or $(SEEDS),100000) cargo $(RUNNER) -p portolan-steering --lib whatever_happens_lines_have_one_owner
 
 ## Compare with etcd in the same run: a table, and target/bench/etcd.json. `BENCH=steer make bench` measures
-## that part alone: write, read, probe, steer or move.
+## that part alone: write, read, probe, steer, move or vendor.
 bench: plugins
 	cargo build --release -p portolan
 	cargo run --release -p portolan-tests --bin bench -- $(BENCH:%=--operations %)

@@ -5,7 +5,8 @@
 //! alternating turns. What is printed are medians over the rounds.
 //!
 //! Beside that: how many nodes of sharded clusters one core probes in a second, how DNS steering does with
-//! many zones, and how fast it moves a line. `--operations steer` measures one of them alone.
+//! many zones, how fast it moves a line, and how many requests its providers make of their services.
+//! `--operations steer` measures one of them alone.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -25,6 +26,7 @@ mod rounds;
 mod steer;
 mod system;
 mod targets;
+mod vendors;
 
 use std::fs;
 use std::path::PathBuf;
@@ -63,10 +65,10 @@ struct Arguments {
     /// What is measured; ratios need both.
     #[arg(long, value_delimiter = ',', default_values = ["etcd", "portolan"])]
     systems: Vec<Name>,
-    /// What the clients do; `probe`, `steer` and `move` are none of theirs.
+    /// What the clients do; `probe`, `steer`, `move` and `vendor` are none of theirs.
     #[arg(
         long, value_delimiter = ',',
-        default_values = ["write", "read", "probe", "steer", "move"],
+        default_values = ["write", "read", "probe", "steer", "move", "vendor"],
     )]
     operations: Vec<Operation>,
     /// Where data and the results go.
@@ -133,6 +135,12 @@ async fn main() {
         vec![]
     };
 
+    let vendors = if arguments.operations.contains(&Operation::Vendor) {
+        vendors::measure(&directory).await
+    } else {
+        vec![]
+    };
+
     let mut systems = vec![];
     if arguments.workloads().next().is_some() {
         progress("starting the groups");
@@ -189,6 +197,7 @@ async fn main() {
         probe,
         steer,
         moves,
+        vendors,
         keys: arguments.keys,
     };
     report.print();

@@ -11,6 +11,7 @@ use crate::restart::Restart;
 use crate::rounds::Row;
 use crate::steer::Steer;
 use crate::targets::{PROBES, judge, rate_goal};
+use crate::vendors::{Effort, Manners};
 
 const MEBIBYTE: f64 = 1_048_576.0;
 
@@ -36,6 +37,7 @@ pub(crate) struct Report {
     pub(crate) probe: Option<Probe>,
     pub(crate) steer: Vec<Steer>,
     pub(crate) moves: Vec<Move>,
+    pub(crate) vendors: Vec<Manners>,
 }
 
 impl Report {
@@ -96,6 +98,7 @@ impl Report {
         }
         self.steer.iter().for_each(print_steer);
         self.moves.iter().for_each(print_move);
+        self.print_vendors();
         self.print_verdicts();
     }
 
@@ -124,6 +127,25 @@ impl Report {
         }
     }
 
+    fn print_vendors(&self) {
+        let Some(Manners {
+            record_sets,
+            changes,
+            ..
+        }) = self.vendors.first()
+        else {
+            return;
+        };
+        println!(
+            "\nper provider, {changes} of {record_sets} record sets changed: requests (× the fewest \
+             that its API allows), KiB sent and received, µs in the sandbox per set or change"
+        );
+        for manners in &self.vendors {
+            let (plan, apply) = (cell(&manners.plan), cell(&manners.apply));
+            println!("  {:<18} plan {plan}   apply {apply}", manners.provider);
+        }
+    }
+
     fn print_verdicts(&self) {
         let verdicts = judge(self);
         if verdicts.is_empty() {
@@ -138,6 +160,16 @@ impl Report {
             );
         }
     }
+}
+
+fn cell(effort: &Effort) -> String {
+    const KIBIBYTE: f64 = 1_024.0;
+    let times = effort.requests as f64 / effort.fewest_requests as f64;
+    let [sent, received] = [effort.sent, effort.received].map(|bytes| bytes as f64 / KIBIBYTE);
+    format!(
+        "{:>5} (× {times:.1}) {sent:>6.0} and {received:>6.0} KiB {:>6.1} µs",
+        effort.requests, effort.compute_us_each
+    )
 }
 
 fn print_move(moved: &Move) {

@@ -36,6 +36,8 @@ pub(crate) enum Operation {
     Steer,
     /// Not sent to a group: sites and masters are killed, and DNS is asked.
     Move,
+    /// Not sent to a group: providers change zones at their services.
+    Vendor,
 }
 
 impl System {
@@ -124,7 +126,7 @@ impl System {
         type Make = fn(&str) -> (&'static str, Value);
         let make: Make = match (self, operation) {
             (Self::Etcd(_), Operation::Write) => |key| Etcd::write_request(key, value()),
-            (_, Operation::Probe | Operation::Steer | Operation::Move) => {
+            (_, Operation::Probe | Operation::Steer | Operation::Move | Operation::Vendor) => {
                 unreachable!("no request of a group's client")
             }
             (Self::Etcd(_), Operation::Read) => Etcd::read_request,

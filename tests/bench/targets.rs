@@ -63,7 +63,7 @@ pub(crate) fn rate_goal(operation: Operation, clients: usize) -> Option<f64> {
     let goals = match operation {
         Operation::Write => WRITES,
         Operation::Read => READS,
-        Operation::Probe | Operation::Steer | Operation::Move => return None,
+        Operation::Probe | Operation::Steer | Operation::Move | Operation::Vendor => return None,
     };
     goals
         .into_iter()

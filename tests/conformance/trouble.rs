@@ -6,13 +6,13 @@ use portolan_steering::suite::Bench;
 use portolan_steering::{DnsProvider, Outcome, PerItem, ProviderError, RecordSet, ZoneName};
 use portolan_vendors::{Trouble, Vendor, When};
 
-use crate::account::{Plugin, connect, zone};
+use crate::account::{connect, plugin, zone};
 
 /// What a request that was carried out is answered with.
 const AFTER_THE_ACT: [Trouble; 3] = [Trouble::Silence, Trouble::Cut, Trouble::Nonsense];
 
 pub(crate) async fn wrong_credential(vendor: &dyn Vendor) {
-    let plugin = Plugin::of(vendor).await;
+    let plugin = plugin(vendor).await;
     let (right, zone) = (plugin.bind(vendor.binding()), zone(vendor));
     let bench = Bench::new(&*right, &zone).await;
     let set = bench.normal(&bench.a("suite-wrong", &["192.0.2.1"])).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ use crate::wait::eventually;
 
 /// Where Debian's `pdns-backend-sqlite3` ships the schema of an empty database.
 const SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
+
+const DATABASE: &str = "zones.sqlite3";
 
 /// How a PowerDNS is started.
 #[derive(Debug, Clone)]
@@ -67,9 +70,8 @@ impl PowerDns {
     /// Starts one and creates its zone.
     pub async fn start_with(options: PowerDnsOptions) -> Self {
         let home = TempDir::new().expect("create a temporary directory");
-        let database = home.path().join("zones.sqlite3");
-        create_database(&database);
-        let configuration = configuration(&options, &home);
+        create_database(home.path());
+        let configuration = configuration(home.path(), options.dns) + &api_configuration(&options);
         fs::write(home.path().join("pdns.conf"), configuration).expect("write pdns.conf");
 
         let mut command = Command::new("pdns_server");
@@ -256,12 +258,13 @@ fn dig_with(server: SocketAddr, options: &[&str], name: &str, rtype: &str) -> Ve
     answers
 }
 
-fn create_database(database: &std::path::Path) {
+/// Creates the tables of the configuration's database.
+pub(crate) fn create_database(home: &Path) {
     let schema = File::open(SCHEMA).unwrap_or_else(|error| {
         panic!("cannot read {SCHEMA} (package pdns-backend-sqlite3): {error}")
     });
     let status = Command::new("sqlite3")
-        .arg(database)
+        .arg(home.join(DATABASE))
         .stdin(schema)
         .status()
         .unwrap_or_else(|error| panic!("cannot run sqlite3 (package sqlite3): {error}"));
@@ -269,24 +272,17 @@ fn create_database(database: &std::path::Path) {
 }
 
 /// No caches (a change must be seen at once) and no fsync (the data is temporary).
-fn configuration(options: &PowerDnsOptions, home: &TempDir) -> String {
-    let PowerDnsOptions { api, dns, key, .. } = options;
-    let home = home.path().display();
+pub(crate) fn configuration(home: &Path, dns: SocketAddr) -> String {
+    let home = home.display();
     format!(
         "launch=gsqlite3\n\
-         gsqlite3-database={home}/zones.sqlite3\n\
+         gsqlite3-database={home}/{DATABASE}\n\
          gsqlite3-pragma-synchronous=0\n\
          socket-dir={home}\n\
          local-address={}\n\
          local-port={}\n\
          enable-lua-records=yes\n\
          edns-subnet-processing=yes\n\
-         webserver=yes\n\
-         webserver-address={}\n\
-         webserver-port={}\n\
-         webserver-allow-from=127.0.0.0/8,10.0.0.0/8\n\
-         api=yes\n\
-         api-key={key}\n\
          daemon=no\n\
          guardian=no\n\
          disable-syslog=yes\n\
@@ -298,6 +294,18 @@ fn configuration(options: &PowerDnsOptions, home: &TempDir) -> String {
          zone-cache-refresh-interval=0\n",
         dns.ip(),
         dns.port(),
+    )
+}
+
+fn api_configuration(options: &PowerDnsOptions) -> String {
+    let PowerDnsOptions { api, key, .. } = options;
+    format!(
+        "webserver=yes\n\
+         webserver-address={}\n\
+         webserver-port={}\n\
+         webserver-allow-from=127.0.0.0/8,10.0.0.0/8\n\
+         api=yes\n\
+         api-key={key}\n",
         api.ip(),
         api.port(),
     )
