@@ -122,4 +122,5 @@ stories! {
     route53: Moto::start().await;
     rfc2136_bind: NameServer::bind().await;
     rfc2136_knot: NameServer::knot().await;
+    rfc2136_powerdns: NameServer::powerdns().await;
 }

@@ -86,4 +86,5 @@ conformance! {
     route53: Moto::start().await, refuses NOTHING;
     rfc2136_bind: NameServer::bind().await, refuses NOTHING;
     rfc2136_knot: NameServer::knot().await, refuses NOTHING;
+    rfc2136_powerdns: NameServer::powerdns().await, refuses NOTHING;
 }

@@ -47,7 +47,7 @@ impl View {
     /// Asks whether the server has the zone for this key.
     pub(crate) fn has(&self, host: &dyn Host, zone: &str) -> Result<bool, Error> {
         let what = format!("asking for the SOA of {zone}");
-        let answer = self.ask(host, &what, query(zone, rdata::SOA), Effect::Read)?;
+        let answer = self.ask(host, zone, &what, query(zone, rdata::SOA), Effect::Read)?;
         Ok(answer.rcode == NOERROR && answer.authoritative)
     }
 
@@ -55,7 +55,8 @@ impl View {
     pub(crate) fn zone(&self, host: &dyn Host, zone: &str) -> Result<Vec<Stood>, Error> {
         let what = format!("reading the zone {zone} (AXFR)");
         let message = query(zone, AXFR).ok_or_else(|| no_name(&what))?;
-        let messages = transfer(host, &self.request(message))?;
+        let messages = transfer(host, &self.request(message))
+            .map_err(|error| self.zone_or_key(host, zone, error))?;
         let mut records = Vec::new();
         for message in &messages {
             let answer = Answer::parse(message).ok_or_else(|| garbled(&what, Effect::Read))?;
@@ -122,7 +123,7 @@ impl View {
                 continue;
             };
             let what = format!("asking for {name} {rtype}");
-            let mut answer = self.ask(host, &what, query(name, code), Effect::Read)?;
+            let mut answer = self.ask(host, zone, &what, query(name, code), Effect::Read)?;
             if !answer.authoritative || ![NOERROR, NXDOMAIN].contains(&answer.rcode) {
                 return Ok(None);
             }
@@ -145,7 +146,7 @@ impl View {
             test.require_some(name, record.code);
         }
         let what = format!("asking whether {name} stands in {zone}");
-        let answer = self.ask(host, &what, test.finish(), Effect::Read)?;
+        let answer = self.ask(host, zone, &what, test.finish(), Effect::Read)?;
         let stood = found.iter().filter_map(|records| self.stood(records));
         Ok((answer.rcode == NOERROR).then(|| stood.collect()))
     }
@@ -158,7 +159,7 @@ impl View {
         message: Vec<u8>,
     ) -> Result<(), NotMade> {
         let what = format!("changing the zone {zone}");
-        let answer = self.ask(host, &what, Some(message), Effect::Write);
+        let answer = self.ask(host, zone, &what, Some(message), Effect::Write);
         let answer = answer.map_err(NotMade::Failed)?;
         match answer.rcode {
             NOERROR => Ok(()),
@@ -177,13 +178,41 @@ impl View {
     fn ask(
         &self,
         host: &dyn Host,
+        zone: &str,
         what: &str,
         message: Option<Vec<u8>>,
         effect: Effect,
     ) -> Result<Answer, Error> {
         let message = message.ok_or_else(|| no_name(what))?;
-        let answer = exchange(host, &self.request(message), effect)?;
+        let answer = exchange(host, &self.request(message), effect)
+            .map_err(|error| self.zone_or_key(host, zone, error))?;
         Answer::parse(&answer).ok_or_else(|| garbled(what, effect))
+    }
+
+    /// What an unsigned refusal refuses: the zone, at a server that looks for it before it looks at keys,
+    /// or the key, at one that says nothing of keys that it does not accept. The latter has the zone for
+    /// whoever asks without one.
+    fn zone_or_key(&self, host: &dyn Host, zone: &str, error: Error) -> Error {
+        let Error::NotFound(text) = error else {
+            return error;
+        };
+        let has_zone = query(zone, rdata::SOA).is_some_and(|message| {
+            let unsigned = Request {
+                tsig: None,
+                ..self.request(message)
+            };
+            let answer = exchange(host, &unsigned, Effect::Read);
+            let answer = answer.ok().and_then(|answer| Answer::parse(&answer));
+            answer.is_some_and(|answer| answer.rcode == NOERROR && answer.authoritative)
+        });
+        if has_zone {
+            let key = &self.tsig.key_name;
+            Error::Auth(format!(
+                "{text}; it has the zone, so it does not accept the key `{key}` or lets it do nothing here"
+            ))
+        } else {
+            Error::NotFound(text)
+        }
     }
 
     fn request(&self, message: Vec<u8>) -> Request {

@@ -28,6 +28,12 @@ macro_rules! on_each_server {
                 super::$story(super::Bench::bind().await);
             })*
         }
+        mod powerdns {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story(super::Bench::powerdns().await);
+            })*
+        }
         mod knot {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $story() {
@@ -429,12 +435,25 @@ fn zones_are_those_that_the_server_has(bench: Bench) {
 }
 
 fn a_wrong_key_is_told(bench: Bench) {
+    keys_are_told(bench, ["`default-key`", "`nobody`"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_says_of_a_key_is_passed_on() {
+    for bench in [Bench::bind().await, Bench::knot().await] {
+        let unknown = "BADKEY: the server does not know the key `nobody`";
+        keys_are_told(bench, ["BADSIG", unknown]);
+    }
+}
+
+/// Tries a wrong secret and an unknown key, whose errors say these words.
+fn keys_are_told(bench: Bench, [of_secret, of_name]: [&str; 2]) {
     let binding = bench.server.wrong_binding();
     let wrong = bench.with(binding);
     let Err(Error::Auth(text)) = wrong.provider.read(&wrong.host, ZONE, None, None) else {
         panic!("a wrong secret is taken")
     };
-    assert!(text.contains("BADSIG"), "{text}");
+    assert!(text.contains(of_secret), "{text}");
     let changed = wrong
         .provider
         .apply(&wrong.host, ZONE, vec![create(a("www", &["192.0.2.1"]))]);
@@ -446,10 +465,7 @@ fn a_wrong_key_is_told(bench: Bench) {
     let Err(Error::Auth(text)) = other.provider.read(&other.host, ZONE, None, None) else {
         panic!("an unknown key is taken")
     };
-    assert!(
-        text.contains("BADKEY: the server does not know the key `nobody`"),
-        "{text}"
-    );
+    assert!(text.contains(of_name), "{text}");
 }
 
 fn a_zone_that_is_not_there_is_told(bench: Bench) {

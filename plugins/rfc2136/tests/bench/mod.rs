@@ -33,6 +33,10 @@ impl Bench {
         Self::before(NameServer::knot().await)
     }
 
+    pub async fn powerdns() -> Self {
+        Self::before(NameServer::powerdns().await)
+    }
+
     fn before(server: NameServer) -> Self {
         let binding = server.binding();
         let (provider, host) = bound(binding);
