@@ -606,6 +606,12 @@ async fn whenever_two_sites_find_one_another_again_one_has_the_line() {
         }
     })
     .await;
+    // What a site did alone is the group's own, and no drift that somebody else made.
+    let changes = stage.of_record(0).await;
+    let foreign = changes
+        .iter()
+        .filter(|change| change["reason"] == "changed outside");
+    assert_eq!(foreign.count(), 0, "{changes:?}");
 }
 
 /// The contents of a record, as a history has them.

@@ -135,6 +135,19 @@ impl OwnedSets {
             .collect()
     }
 
+    /// Enters a change that was made without the group, where it followed upon what we wrote last: it is
+    /// ours like that.
+    pub(crate) fn follow(&mut self, change: &HistoryEntry) {
+        let set = self.sets.iter_mut().find(|set| set.key == change.key);
+        if let Some(OwnedSet { owned, .. }) = set
+            && owned.last.is_some()
+            && owned.last == change.before
+            && change.after.is_some()
+        {
+            owned.last.clone_from(&change.after);
+        }
+    }
+
     /// How many sets.
     pub(crate) fn count(&self) -> usize {
         self.sets.len()
@@ -315,6 +328,7 @@ pub(crate) mod keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::RecordValue;
 
     #[test]
     fn history_keeps_the_newest() {
@@ -336,5 +350,42 @@ mod tests {
         }
         assert_eq!(history.entries.len(), History::KEPT);
         assert_eq!(history.entries.front().map(|entry| entry.at_ms), Some(1));
+    }
+
+    #[test]
+    fn a_change_without_the_group_is_ours_where_it_follows_upon_our_last() {
+        let key: RecordKey = serde_json::from_value(serde_json::json!(
+            {"name": "www.example.com", "type": "A", "line": "default", "set_id": ""}
+        ))
+        .unwrap();
+        let data = |content: &str| RecordData {
+            ttl: 60,
+            values: vec![RecordValue::plain(content.to_owned())],
+        };
+        let place = Place {
+            binding: BindingName::parse("main").unwrap(),
+            since: 1,
+            plugin: "powerdns".to_owned(),
+        };
+        let ours = Owned {
+            last: Some(data("192.0.2.1")),
+            ..Owned::default()
+        };
+        let mut owned = OwnedSets::new(place.clone(), &[(key.clone(), ours)].into());
+        let mut change = |before: &str, after: &str| {
+            owned.follow(&HistoryEntry {
+                at_ms: 1,
+                by: 1,
+                action: "update".into(),
+                key: key.clone(),
+                before: Some(data(before)),
+                after: Some(data(after)),
+                reason: "survivor mode".into(),
+            });
+            owned.at(&place)[&key].last.clone()
+        };
+        assert_eq!(change("192.0.2.1", "192.0.2.2"), Some(data("192.0.2.2")));
+        // The group has written meanwhile.
+        assert_eq!(change("192.0.2.1", "192.0.2.3"), Some(data("192.0.2.2")));
     }
 }

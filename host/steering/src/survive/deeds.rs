@@ -1,4 +1,4 @@
-//! What was done without a quorum becomes the group's history, once.
+//! What was done without a quorum becomes the group's history, once, and what was written is the group's own.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::plans::ZonePlan;
 use crate::clock::now_ms;
-use crate::documents::{History, HistoryEntry, encode, keys};
+use crate::documents::{History, HistoryEntry, OwnedSets, encode, keys};
 use crate::error::SteeringError;
 use crate::events::EventKind;
 use crate::names::ZoneName;
@@ -81,16 +81,29 @@ impl Steering {
             .await?;
         let history_revision = revision_of(&history);
         let mut history = history.map(|it| it.document).unwrap_or_default();
-        for deed in &new {
-            if let Some(entry) = self.entry(deed, plan) {
-                history.push(entry);
+        let owned_key = keys::owned(zone);
+        let owned = self
+            .store
+            .load::<OwnedSets>(&owned_key, consistency)
+            .await?;
+        let owned_revision = revision_of(&owned);
+        let mut owned = owned.map(|it| it.document);
+        for entry in new.iter().filter_map(|deed| self.entry(deed, plan)) {
+            if let Some(owned) = &mut owned {
+                owned.follow(&entry);
             }
+            history.push(entry);
         }
-        let txn = Txn::new()
+        let mut txn = Txn::new()
             .guard(Space::Steering, key.as_str(), revision)
             .put(Space::Steering, key, encode(&merged))
             .guard(Space::Steering, history_key.as_str(), history_revision)
             .put(Space::Steering, history_key, encode(&history));
+        if let Some(owned) = owned {
+            txn = txn
+                .guard(Space::Steering, owned_key.as_str(), owned_revision)
+                .put(Space::Steering, owned_key, encode(&owned));
+        }
         let events: Vec<(EventKind, String)> = new
             .iter()
             .filter_map(|deed| Some((EventKind::Line, told(deed, plan)?)))
