@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use portolan_sandbox::SandboxOptions;
+use portolan_steering::suite::Bench;
 use portolan_steering::{
-    Action, BindingName, Change, DnsProvider, DomainName, LineCode, Normalized, Observation,
-    Outcome, Owned, Ownership, Plan, RecordKey, RecordSet, RecordType, RecordValue, SetId,
-    Situation, Ttl, Wanted, ZoneName, decide,
+    Action, BindingName, Change, DnsProvider, DomainName, LineCode, Normalized, Outcome, Owned,
+    Ownership, Plan, RecordKey, RecordSet, RecordType, RecordValue, SetId, Situation, Ttl, Wanted,
+    ZoneName, decide,
 };
 use portolan_tests::{FrontedPowerDns, NameServer, Plugin};
 use portolan_vendors::{
@@ -250,18 +251,7 @@ async fn normalized(provider: &dyn DnsProvider, zone: &ZoneName, wanted: &[Wante
 async fn plan(provider: &dyn DnsProvider, zone: &ZoneName, owned: &Ownership) -> Plan {
     let wanted = changed(zone);
     let normalized = normalized(provider, zone, &wanted).await;
-    let mut observed = Observation::default();
-    let mut cursor: Option<String> = None;
-    loop {
-        let page = provider.read(zone, None, cursor.as_deref()).await;
-        let page = page.unwrap_or_else(|error| panic!("reading the zone: {error}"));
-        let keyed = page.sets.into_iter().map(|set| (set.key.clone(), set));
-        observed.sets.extend(keyed);
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let observed = Bench::new(provider, zone).await.observe().await;
     decide(Situation {
         zone,
         binding: &BindingName::parse("bench").expect("a name"),

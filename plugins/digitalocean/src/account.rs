@@ -10,21 +10,12 @@ use portolan_plugin::{
 };
 
 use crate::{
-    client::{Client, PAGE, present},
-    digitalocean::normalize,
+    client::{PAGE, present},
+    digitalocean::{DigitalOcean, normalize},
     record,
 };
 
-/// The account.
-pub(crate) struct Account<'a> {
-    client: &'a Client,
-}
-
-impl<'a> Account<'a> {
-    pub(crate) fn new(client: &'a Client) -> Self {
-        Self { client }
-    }
-
+impl DigitalOcean {
     /// Writes a record of a set: a new one, or in the place of the one at this path.
     fn write(
         &self,
@@ -44,7 +35,7 @@ impl<'a> Account<'a> {
     }
 }
 
-impl Records for Account<'_> {
+impl Records for DigitalOcean {
     const TYPES: &'static [&'static str] = record::TYPES;
 
     fn records(

@@ -10,7 +10,6 @@ use portolan_plugin::{
 use serde::Deserialize;
 
 use crate::{
-    account::Account,
     client::{Client, Domain, PAGE, present},
     record,
 };
@@ -38,7 +37,7 @@ fn public_endpoint() -> String {
 
 /// An account of DigitalOcean.
 pub struct DigitalOcean {
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Provider for DigitalOcean {
@@ -93,7 +92,7 @@ impl Provider for DigitalOcean {
         name: Option<&str>,
         _: Option<&str>,
     ) -> Result<RecordPage, Error> {
-        records::read(&Account::new(&self.client), host, zone, name)
+        records::read(self, host, zone, name)
     }
 
     fn normalize(
@@ -111,7 +110,7 @@ impl Provider for DigitalOcean {
         zone: &str,
         changes: Vec<Change>,
     ) -> Result<Vec<Result<Outcome, Error>>, Error> {
-        records::apply(&Account::new(&self.client), host, zone, changes)
+        records::apply(self, host, zone, changes)
     }
 }
 

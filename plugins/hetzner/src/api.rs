@@ -7,10 +7,11 @@ use portolan_plugin::{
     dns::Error,
     http::{Effect, Method, Request, encode},
     names::relative,
+    records::half_made,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, half_made, meaning, refused};
+use crate::failure::{Failure, meaning, refused};
 
 /// The most record sets per page; every other list of this API ends at 50.
 const RRSET_PAGE: usize = 100;
@@ -299,7 +300,7 @@ fn ended(action: &Action, what: &str) -> Option<Result<(), Failure>> {
             let text = format!("{what}: {code}: {message}");
             // The action began, and how far it came is not said.
             Some(Err(match meaning(code, text, Effect::Write) {
-                Failure::Other(error) => Failure::Other(half_made(error, "its action failed: ")),
+                Failure::Other(error) => Failure::Other(half_made(error, "its action failed")),
                 failure => failure,
             }))
         }

@@ -7,12 +7,13 @@ use portolan_plugin::{
     dns::{Change, Error, Outcome, RecordKey, RecordSet},
     http::{Method, encode},
     names::absolute,
+    records::half_made,
     sets::{Standing, names_of, same, show, standing},
 };
 
 use crate::{
     api::{Api, Body, RrSet, relative_name, rrsets_path},
-    failure::{Failure, UNPROTECT, half_made},
+    failure::{Failure, UNPROTECT},
     hetzner::{default_ttl, normalize},
     order::{exchange, exclude_each_other, order},
     rrset,
@@ -208,7 +209,7 @@ impl<'a> Apply<'a> {
             }
             return Err(match done {
                 0 => error,
-                done => half_made(error, &format!("after {done} of {} steps: ", steps.len())),
+                done => half_made(error, &format!("after {done} of {} steps", steps.len())),
             });
         }
         self.remember(change, name);

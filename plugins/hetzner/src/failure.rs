@@ -96,27 +96,6 @@ fn wait_ms(host: &dyn Host, response: &Response) -> Option<u32> {
     })
 }
 
-/// An error after something was, or may have been, changed: nobody may take it for "nothing was".
-/// `done` says what.
-pub(crate) fn half_made(mut error: Error, done: &str) -> Error {
-    if let Error::Transient(text) = error {
-        error = Error::UnknownOutcome(text);
-    }
-    match &mut error {
-        // These go on unchanged.
-        Error::Denied(_) | Error::Throttled(_) => {}
-        Error::Auth(text)
-        | Error::NotFound(text)
-        | Error::Conflict(text)
-        | Error::Invalid(text)
-        | Error::Quota(text)
-        | Error::Transient(text)
-        | Error::Unsupported(text)
-        | Error::UnknownOutcome(text) => text.insert_str(0, done),
-    }
-    error
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,16 +142,5 @@ mod tests {
             ));
             assert!(matches!(error(code, Effect::Read), Error::Transient(_)));
         }
-    }
-
-    #[test]
-    fn an_error_after_a_step_never_claims_that_nothing_was_changed() {
-        assert_eq!(
-            half_made(
-                Error::Transient("locked".to_owned()),
-                "after 1 of 2 steps: "
-            ),
-            Error::UnknownOutcome("after 1 of 2 steps: locked".to_owned())
-        );
     }
 }

@@ -6,7 +6,7 @@ use portolan_plugin::{
     Host, Level,
     dns::{Change, Error, Outcome, RecordSet},
     names::without_dot,
-    sets::{Standing, names_of, show, standing},
+    sets::{Standing, concerned, show, standing},
 };
 
 use crate::{
@@ -98,21 +98,10 @@ pub(crate) fn apply(
 
 /// The sets that stand now under the names of the changes.
 fn read(account: Account<'_>, zone: &Zone, changes: &[Change]) -> Result<Vec<Set>, Error> {
-    let names = names_of(changes);
-    if names.len() > NAMES_READ_SINGLY {
-        let mut sets = account.sets(zone, None)?;
-        sets.retain(|set| {
-            names
-                .binary_search(&without_dot(&set.name).as_str())
-                .is_ok()
-        });
-        return Ok(sets);
-    }
-    let mut sets = Vec::new();
-    for name in names {
-        sets.extend(account.sets(zone, Some(name))?);
-    }
-    Ok(sets)
+    let read = |name: Option<&str>| account.sets(zone, name);
+    concerned(changes, NAMES_READ_SINGLY, &read, |set| {
+        without_dot(&set.name).into()
+    })
 }
 
 struct Work<'a> {

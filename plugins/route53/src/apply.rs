@@ -4,7 +4,7 @@ use portolan_plugin::{
     Host, Level,
     dns::{Change, Error, Outcome},
     names::without_dot,
-    sets::names_of,
+    sets::concerned,
 };
 
 use crate::{
@@ -78,18 +78,14 @@ impl<'a> Apply<'a> {
 
     /// All sets that stand now under the names of these changes.
     fn read(&self, numbers: &[usize]) -> Result<Vec<RrSet>, Error> {
-        let names = names_of(numbers.iter().map(|&number| &self.changes[number]));
-        let (provider, zone_id) = (self.provider, &self.zone_id);
-        if names.len() > NAMES_READ_SINGLY {
-            let mut sets = provider.zone_sets(self.host, zone_id, self.zone)?;
-            sets.retain(|set| names.binary_search(&set.name.as_str()).is_ok());
-            return Ok(sets);
-        }
-        let mut sets = Vec::new();
-        for name in names {
-            sets.extend(provider.name_sets(self.host, zone_id, name)?);
-        }
-        Ok(sets)
+        let changes = numbers.iter().map(|&number| &self.changes[number]);
+        let read = |name: Option<&str>| match name {
+            Some(name) => self.provider.name_sets(self.host, &self.zone_id, name),
+            None => self.provider.zone_sets(self.host, &self.zone_id, self.zone),
+        };
+        concerned(changes, NAMES_READ_SINGLY, &read, |set| {
+            set.name.as_str().into()
+        })
     }
 
     /// What to write for these changes; the others among them are settled.

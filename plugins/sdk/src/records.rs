@@ -15,8 +15,8 @@ mod steps;
 
 use std::cmp::Ordering;
 
-pub use apply::{Read, apply, concerned};
-pub use failure::Failure;
+pub use apply::{apply, concerned};
+pub use failure::{Failure, half_made};
 pub use pages::Pages;
 pub use steps::{Step, steps};
 

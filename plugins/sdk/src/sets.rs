@@ -1,6 +1,8 @@
 //! What every provider does with record sets: bring wanted ones into shape, compare, and see whether
 //! the zone still stands as it was read.
 
+use std::borrow::Cow;
+
 use crate::{
     content::canonical,
     dns::{Caps, Change, Error, Features, RecordSet, RecordValue},
@@ -161,6 +163,30 @@ pub fn names_of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<&'a st
         }
     }
     names
+}
+
+/// Reads what stands under one name, or in the whole zone.
+pub type Read<'a, T> = dyn Fn(Option<&str>) -> Result<Vec<T>, Error> + 'a;
+
+/// What stands now under the names of the changes, as `read` answers it for one name or for the whole zone:
+/// up to `singly` names are read one by one, more with the zone. `name` is that of what was read.
+pub fn concerned<'a, T>(
+    changes: impl IntoIterator<Item = &'a Change>,
+    singly: usize,
+    read: &Read<T>,
+    name: impl Fn(&T) -> Cow<'_, str>,
+) -> Result<Vec<T>, Error> {
+    let names = names_of(changes);
+    if names.len() > singly {
+        let mut all = read(None)?;
+        all.retain(|item| names.binary_search(&&*name(item)).is_ok());
+        return Ok(all);
+    }
+    let mut found = Vec::new();
+    for name in names {
+        found.extend(read(Some(name))?);
+    }
+    Ok(found)
 }
 
 /// Items in groups of those that go `together`, in the order in which the groups first appear.

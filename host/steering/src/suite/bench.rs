@@ -7,6 +7,7 @@
 
 use super::{Broken, Suite};
 use crate::names::ZoneName;
+use crate::plan::Observation;
 use crate::provider::{DnsProvider, Outcome, ProviderError, RecordKey, RecordSet};
 
 const STEP: &str = "a test of its own";
@@ -28,6 +29,11 @@ impl<'a> Bench<'a> {
     /// How a wanted set will read back.
     pub async fn normal(&self, set: &RecordSet) -> RecordSet {
         held(self.0.normal(STEP, set).await)
+    }
+
+    /// The whole zone.
+    pub async fn observe(&self) -> Observation {
+        held(self.0.observe(STEP).await)
     }
 
     /// What stands under a key, read by its name.

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Host, Level,
     dns::{Change, Error, Outcome},
-    sets::{DEFAULT_LINE, Standing, names_of, show, standing},
+    sets::{self, DEFAULT_LINE, Read, Standing, show, standing},
 };
 
 /// Up to this many names are read one by one, more with the whole zone.
@@ -29,22 +29,11 @@ pub fn apply<R: Records>(
     .all(changes)
 }
 
-/// Reads the records of one name or of the zone.
-pub type Read<'a> = dyn Fn(Option<&str>) -> Result<Vec<Record>, Error> + 'a;
-
 /// The records that stand now under the names of the changes.
-pub fn concerned(changes: &[Change], read: &Read) -> Result<Vec<Record>, Error> {
-    let names = names_of(changes);
-    if names.len() > NAMES_READ_SINGLY {
-        let mut records = read(None)?;
-        records.retain(|record| names.binary_search(&record.key.name.as_str()).is_ok());
-        return Ok(records);
-    }
-    let mut records = Vec::new();
-    for name in names {
-        records.extend(read(Some(name))?);
-    }
-    Ok(records)
+pub fn concerned(changes: &[Change], read: &Read<Record>) -> Result<Vec<Record>, Error> {
+    sets::concerned(changes, NAMES_READ_SINGLY, read, |record| {
+        record.key.name.as_str().into()
+    })
 }
 
 /// What every change of one call needs.

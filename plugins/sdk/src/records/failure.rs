@@ -18,7 +18,7 @@ impl Failure {
     /// `done` says what: `after 1 of 2 steps`.
     #[must_use]
     pub fn after(self, done: &str) -> Self {
-        Self::Other(after(self.into(), done))
+        Self::Other(half_made(self.into(), done))
     }
 }
 
@@ -36,7 +36,9 @@ impl From<Failure> for Error {
     }
 }
 
-fn after(mut error: Error, done: &str) -> Error {
+/// An error after something was, or may have been, changed: nobody may take it for "nothing was". `done` says
+/// what: `after 1 of 2 steps`.
+pub fn half_made(mut error: Error, done: &str) -> Error {
     if let Error::Transient(text) = error {
         error = Error::UnknownOutcome(text);
     }
